@@ -1,0 +1,78 @@
+"""What Function Compute hands to a handler, made into messages."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.inbox import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shared.inbox import Inbox, Worker
+
+_AT_ONCE: Final = 8
+
+
+class BadEvent(ValueError):
+    """The trigger's event has none of the forms that EventBridge sends."""
+
+
+def queue_messages(event: bytes) -> list[Message]:
+    """The messages of an EventBridge event whose source is an MNS queue.
+
+    Streaming sends an array of CloudEvents (also for one), event-driven a single one; an element
+    may be a JSON object or a string that holds one.
+
+    Raises:
+        BadEvent: It has another form.
+    """
+    try:
+        document = json.loads(event)
+        elements = document if isinstance(document, list) else [document]
+        return [_message(json.loads(one) if isinstance(one, str) else one) for one in elements]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise BadEvent("the event is not what EventBridge sends for an MNS queue") from None
+
+
+def _message(element: dict[str, Any]) -> Message:
+    data = element["data"]
+    return Message(
+        body=str(data["messageBody"]),
+        # Not the event's own id: it is another one when a batch is sent again.
+        message_id=str(data["messageId"]),
+        sent_at=_time(element.get("aliyunpublishtime") or element["time"]),
+    )
+
+
+def _time(text: str) -> datetime:
+    for form in ("%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%dT%H:%M:%S%z"):
+        try:
+            return datetime.strptime(text, form).astimezone(timezone.utc)
+        except ValueError:
+            continue
+    raise BadEvent("the event's time has an unknown form")
+
+
+def answer_each(messages: Iterable[Message], inbox: Inbox, worker: Worker) -> int:
+    """Every message has its answer; one that cannot be put back fails the batch, after the others.
+
+    Raises:
+        Exception: What kept a message from being put back; the trigger delivers the batch again,
+            and the messages that have their answer are only repeated.
+    """
+    batch = list(messages)
+    if len(batch) == 1:
+        inbox.answer(batch[0], worker)
+        return 1
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        futures = [
+            pool.submit(copy_context().run, inbox.answer, message, worker) for message in batch
+        ]
+    for future in futures:
+        future.result()
+    return len(batch)

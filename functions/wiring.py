@@ -1,0 +1,200 @@
+"""The parts put together from the environment, once per instance; nothing is read at import."""
+
+from __future__ import annotations
+
+import os
+import random
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, SecretStr, TypeAdapter
+
+from functions.triggers import answer_each, queue_messages
+from shared import registry
+from shared.announce import Announcer
+from shared.attach import AccountA, Attach
+from shared.authorize import AccountB, Authorize
+from shared.cloud.credentials import Credentials, from_environment
+from shared.cloud.endpoints import endpoint
+from shared.cloud.router import Router
+from shared.contract import AccountUid, Model, RegionId
+from shared.inbox import Inbox, Pace
+from shared.ledger.sql import SqlLedger
+from shared.log import mask_value
+from shared.settle import Settler
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shared.cloud.endpoints import Service
+    from shared.contract import AuthorizationId
+    from shared.converge import Step
+    from shared.converge import Worker as WorkerName
+    from shared.inbox import Worker
+    from shared.settle import Action
+
+
+class Settings(Model):
+    """What s.yaml says in the function's environment, and what Function Compute adds to it."""
+
+    account_uid: AccountUid
+    region: RegionId
+    queue: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,119}$")]
+    dead_letter_queue: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,119}$")]
+    result_topic: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,119}$")]
+    ledger_url: SecretStr
+    registry_file: str = "registry.yaml"
+    external_id_key: SecretStr = SecretStr("")
+    timeout_seconds: Annotated[float, Field(gt=0, le=300)] = 120
+    clock_skew_seconds: float = 30
+    request_timeout_seconds: float = 15
+    max_attempts: Annotated[int, Field(ge=1, le=1000)] = 20
+    error_seconds: Annotated[float, Field(gt=0)] = 1
+    cloud_seconds: Annotated[float, Field(gt=0)] = 5
+
+    @property
+    def lock_seconds(self) -> float:
+        """A lock outlasts the function, its last request, and two clocks that differ."""
+        return self.timeout_seconds + self.request_timeout_seconds + self.clock_skew_seconds
+
+
+def settings(environ: Mapping[str, str]) -> Settings:
+    """The settings in `environ`. Raises pydantic's ValidationError, which names what is wrong."""
+    names = {"account_uid": "FC_ACCOUNT_ID", "region": "FC_REGION"}
+    given: dict[str, Any] = {}
+    for name in Settings.model_fields:
+        text = environ.get(names.get(name, name.upper()))
+        if text is not None:
+            given[name] = text
+    return _from_text.validate_python(given, strict=False)
+
+
+_from_text: TypeAdapter[Settings] = TypeAdapter(Settings)
+
+
+class House:
+    """What both workers share.
+
+    Args:
+        environ: The process's environment.
+
+    `context` is Function Compute's of the invocation at hand; older runtimes carry credentials
+    there.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        from shared.cloud.messages import Messages  # noqa: PLC0415 -- tests read settings without it
+
+        self.environ = environ
+        self.settings = settings(environ)
+        self.registry = registry.load(Path(self.settings.registry_file))
+        mask_value(self.settings.ledger_url)
+        mask_value(self.settings.external_id_key)
+        self.ledger = SqlLedger(self.settings.ledger_url.get_secret_value())
+        self.context: object = None
+        self.messages = Messages(self.endpoint("MNS"), self.credentials)
+        self.router = Router(self.endpoint("EXPRESSCONNECTROUTER"), self.settings.region)
+        self.announcer = Announcer(
+            self.ledger,
+            lambda body, tag: self.messages.publish(self.settings.result_topic, body, tag),
+            source=f"acs:fc:{self.settings.region}:{self.settings.account_uid}:ecr-authorization",
+            now=utc_now,
+        )
+
+    def endpoint(self, service: Service) -> str:
+        """Where `service` is reached."""
+        return endpoint(
+            service,
+            self.environ,
+            region=self.settings.region,
+            account=self.settings.account_uid,
+        )
+
+    def credentials(self) -> Credentials:
+        """The function's own credentials, as they are now."""
+        return from_environment(self.environ, self.context)
+
+    def inbox(self) -> Inbox:
+        """The answers to this function's queue."""
+        return Inbox(
+            queue=self.settings.queue,
+            dead_letter_queue=self.settings.dead_letter_queue,
+            send=self.messages.send,
+            pace=Pace(
+                max_attempts=self.settings.max_attempts,
+                error_seconds=self.settings.error_seconds,
+                cloud_seconds=self.settings.cloud_seconds,
+            ),
+            chance=random.SystemRandom().random,
+        )
+
+    def settler(self, worker: WorkerName, actions: Mapping[Step, Action]) -> Settler:
+        """Settles authorizations in `worker`'s name."""
+        return Settler(
+            worker=worker,
+            actions=actions,
+            ledger=self.ledger,
+            announcer=self.announcer,
+            registry=self.registry,
+            now=utc_now,
+            new_holder=lambda: uuid.uuid4().hex,
+            lock_seconds=self.settings.lock_seconds,
+        )
+
+
+def utc_now() -> datetime:
+    """The clock of the deployed functions."""
+    return datetime.now(timezone.utc)
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of the queue kind, ready for events."""
+
+    house: House
+    inbox: Inbox
+    worker: Worker
+
+    def answer(self, event: bytes, context: object) -> dict[str, int]:
+        """Every message of the event has its answer. Raises BadEvent."""
+        self.house.context = context
+        return {"messages": answer_each(queue_messages(event), self.inbox, self.worker)}
+
+
+def authorize() -> Function:
+    """The authorize function."""
+    from shared.cloud.network import Network  # noqa: PLC0415 -- attach does without
+    from shared.cloud.sessions import Sessions  # noqa: PLC0415 -- attach does without
+
+    house = House(os.environ)
+    account_b = AccountB(
+        sessions=Sessions(house.credentials, house.endpoint("STS"), house.settings.region, utc_now),
+        router=house.router,
+        network=Network(house.endpoint("VPC")),
+        registry=house.registry,
+        external_id_key=house.settings.external_id_key,
+        now=utc_now,
+    )
+
+    def attached_by_hand(of: AuthorizationId) -> bool:
+        return house.router.association(house.credentials(), of).state != "absent"
+
+    worker = Authorize(
+        ledger=house.ledger,
+        registry=house.registry,
+        settler=house.settler("authorize", account_b.actions),
+        announcer=house.announcer,
+        attached_by_hand=attached_by_hand,
+        now=utc_now,
+    )
+    return Function(house, house.inbox(), worker)
+
+
+def attach() -> Function:
+    """The attach function."""
+    house = House(os.environ)
+    account_a = AccountA(house.router, house.credentials, house.registry, utc_now)
+    return Function(house, house.inbox(), Attach(house.settler("attach", account_a.actions)))

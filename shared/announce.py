@@ -1,0 +1,135 @@
+"""Results: written to the ledger, published on the topic, marked published; in that order.
+
+add_result ── publish ── mark_published
+    │            └ a crash here publishes again: the same id, the same bytes
+    └ a crash here leaves an unpublished result, which the next delivery publishes
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from shared import leases
+from shared.contract import Problem, Request, Result, ResultBody, result
+from shared.ledger import Ledger, ResultRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from shared.authorization import Authorization, OpenRequest
+    from shared.contract import Outcome
+
+log = structlog.get_logger()
+
+
+class Publish(Protocol):
+    """Puts a message with its tag on the result topic; may raise CloudFailure."""
+
+    def __call__(self, body: str, tag: str) -> object: ...
+
+
+class Announcer:
+    """Announces results once and for all: what was announced first is what is said ever after.
+
+    Args:
+        ledger: Where results are kept.
+        publish: The result topic.
+        source: The CloudEvents source: who we are.
+        now: The clock, UTC.
+    """
+
+    def __init__(
+        self, ledger: Ledger, publish: Publish, source: str, now: Callable[[], datetime]
+    ) -> None:
+        self._ledger = ledger
+        self._publish = publish
+        self._source = source
+        self._now = now
+
+    def announce(self, body: ResultBody, suffix: str = "") -> None:
+        """The result is on the topic. One that is there already is not published again."""
+        event = result(body, source=self._source, time=self._now(), suffix=suffix)
+        record = ResultRecord(result=event, request_id=body.request_id)
+        self._put_out(self._ledger.add_result(record))
+
+    def repeat(self, record: ResultRecord) -> None:
+        """The result is on the topic once more: the answer to a repeated request."""
+        self._put_out(record.model_copy(update={"published_at": None}))
+
+    def _put_out(self, record: ResultRecord) -> None:
+        if record.published_at is not None:
+            return
+        event: Result = record.result
+        self._publish(event.body(), event.data.outcome)
+        self._ledger.mark_published(event.id, self._now())
+        problem = event.data.problem
+        log.info(
+            "result_published",
+            outcome=event.data.outcome,
+            result_id=event.id,
+            subject=event.subject,
+            code=problem.code if problem else None,
+        )
+
+
+def owed(record: Authorization, entry: OpenRequest, outcome: Outcome) -> ResultBody:
+    """What `outcome` tells the ticket of an open request. Pure."""
+    lease = record.lease(entry.lease)
+    problem = entry.problem
+    if outcome == "rejected" and problem is None:
+        problem = leases.REVOKED_MEANWHILE
+    return ResultBody(
+        outcome=outcome,
+        final=leases.is_final(record, entry, outcome),
+        request_id=entry.request_id,
+        ticket=entry.ticket,
+        action=entry.action,
+        requester=entry.requester,
+        authorization=record.id,
+        peer_account_uid=record.id.ecr_owner_uid,
+        peer_ecr_id=record.id.ecr_id,
+        authorized_at=record.grant.authorized_at if outcome in ("granted", "attached") else None,
+        association_id=record.association.association_id if outcome == "attached" else None,
+        expires_at=lease.expires_at if lease and outcome in ("granted", "attached") else None,
+        held_by=tuple(held.ticket for held in record.live_leases) if outcome == "revoked" else (),
+        problem=problem if outcome in ("rejected", "failed") else None,
+    )
+
+
+def rejection(request: Request, problem: Problem) -> ResultBody:
+    """What a ticket is told whose request may not be. Pure."""
+    return ResultBody(
+        outcome="rejected",
+        final=True,
+        request_id=request.request_id,
+        ticket=request.ticket,
+        action=request.action,
+        requester=request.requester,
+        authorization=request.authorization,
+        peer_account_uid=request.ecr_owner_uid,
+        peer_ecr_id=request.ecr_id,
+        problem=problem,
+    )
+
+
+def unreadable(request_id: str, reason: str) -> ResultBody:
+    """What is told of a message that is no request but bears a request id. Pure."""
+    return ResultBody(
+        outcome="rejected",
+        final=True,
+        request_id=request_id,
+        ticket=None,
+        action=None,
+        authorization=None,
+        peer_account_uid=None,
+        peer_ecr_id=None,
+        problem=Problem(
+            code="malformed",
+            message=f"The message is not a request: {reason}.",
+            remedy="Mend the fields named, as contracts/request.schema.json has them, and ask "
+            "with a new request id.",
+        ),
+    )

@@ -1,0 +1,195 @@
+"""What is remembered of one authorization: leases, what was seen in the cloud, who is at work.
+
+Everything here is pure: each method gives a new record and leaves the old one as it was.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Literal
+
+from shared.contract import AuthorizationId, Model, Outcome, Problem
+
+GrantState = Literal["absent", "unknown", "settling", "present"]
+AssociationState = Literal["absent", "unknown", "creating", "active", "deleting"]
+Action = Literal["grant", "revoke", "associate", "dissociate"]
+
+VISIBLE_AFTER = timedelta(seconds=60)
+"""How long the cloud may still show what was before a call that said yes."""
+
+
+class Lease(Model):
+    """One ticket's hold on the authorization. An ended lease never becomes live again.
+
+    A lease that ended before it was ever seen (`since` is None) is a tombstone: the grant that
+    its revoke overtook finds it and does nothing.
+    """
+
+    id: str
+    ticket: str
+    attach: bool = True
+    since: datetime | None = None
+    expires_at: datetime | None = None
+    ended_at: datetime | None = None
+    ended_by: str | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """The lease holds the authorization. It ends by a request, never by time alone."""
+        return self.ended_at is None
+
+
+class OpenRequest(Model):
+    """A request that still waits for its final result."""
+
+    request_id: str
+    action: Literal["grant", "revoke"]
+    ticket: str
+    requester: str | None = None
+    lease: str
+    announced: tuple[Outcome, ...] = ()
+    problem: Problem | None = None
+
+
+class GrantSeen(Model):
+    """Account B's side: what was last seen, and the last call that said yes."""
+
+    state: GrantState = "absent"
+    authorized_at: datetime | None = None
+    said: Literal["grant", "revoke"] | None = None
+    said_at: datetime | None = None
+
+
+class AssociationSeen(Model):
+    """Account A's side: what was last seen, and the last call that said yes."""
+
+    state: AssociationState = "absent"
+    association_id: str | None = None
+    said: Literal["associate", "dissociate"] | None = None
+    said_at: datetime | None = None
+
+
+class Lock(Model):
+    """Who converges the authorization, and until when nobody else may."""
+
+    holder: str
+    until: datetime
+
+
+class Authorization(Model):
+    """The record of one authorization.
+
+    `generation` rises when access goes from absent to wanted, and when a call said yes while the
+    world says no: a token of an earlier generation is spent.
+    """
+
+    id: AuthorizationId
+    generation: int = 0
+    leases: tuple[Lease, ...] = ()
+    open: tuple[OpenRequest, ...] = ()
+    grant: GrantSeen = GrantSeen()
+    association: AssociationSeen = AssociationSeen()
+    cleared_at: datetime | None = None
+    lock: Lock | None = None
+
+    @property
+    def live_leases(self) -> tuple[Lease, ...]:
+        """The leases that hold the authorization."""
+        return tuple(lease for lease in self.leases if lease.is_live)
+
+    def lease(self, lease_id: str) -> Lease | None:
+        """The lease with this id, live or ended."""
+        return next((lease for lease in self.leases if lease.id == lease_id), None)
+
+    def request(self, request_id: str) -> OpenRequest | None:
+        """The open request with this id."""
+        return next((entry for entry in self.open if entry.request_id == request_id), None)
+
+    def token(self, action: Action, subject: str = "") -> str:
+        """The ClientToken of an action: the same for each try in one generation.
+
+        Args:
+            action: What the call does.
+            subject: What it is done to, where one generation may do it to several (associations).
+        """
+        words = "\n".join((self.id.key, str(self.generation), action, subject))
+        return sha256(words.encode()).hexdigest()
+
+    # What was seen and said ---------------------------------------------------------------------
+
+    def with_grant(self, state: GrantState, **seen: object) -> Authorization:
+        """Account B's side is `state` now."""
+        return self.model_copy(
+            update={"grant": self.grant.model_copy(update={"state": state, **seen})}
+        )
+
+    def with_association(self, state: AssociationState, **seen: object) -> Authorization:
+        """Account A's side is `state` now."""
+        return self.model_copy(
+            update={"association": self.association.model_copy(update={"state": state, **seen})}
+        )
+
+    def said_granted(self, now: datetime) -> Authorization:
+        """Grant said yes."""
+        return self.with_grant("present", said="grant", said_at=now, authorized_at=now)
+
+    def said_revoked(self, now: datetime) -> Authorization:
+        """Revoke said yes: that it is gone is for a look to tell."""
+        return self.with_grant("unknown", said="revoke", said_at=now)
+
+    def said_associated(self, association_id: str | None, now: datetime) -> Authorization:
+        """Create or Attach said yes: it becomes active by and by."""
+        return self.with_association(
+            "creating", said="associate", said_at=now, association_id=association_id
+        )
+
+    def said_dissociated(self, now: datetime) -> Authorization:
+        """Delete or Detach said yes: it goes by and by."""
+        return self.with_association("deleting", said="dissociate", said_at=now)
+
+    def saw_grant(self, authorized_at: datetime | None, now: datetime) -> Authorization:
+        """Account B was looked at; `authorized_at` is None where it shows no grant.
+
+        A look that contradicts a recent yes may be stale: `settling`, look again later. One that
+        contradicts an old yes means that the token is spent.
+        """
+        present = authorized_at is not None
+        contradicts = self.grant.said == ("revoke" if present else "grant")
+        if contradicts and _is_recent(self.grant.said_at, now):
+            return self.with_grant("settling")
+        seen = self.next_generation() if contradicts else self
+        if contradicts or not present:
+            seen = seen.with_grant(seen.grant.state, said=None, said_at=None)
+        return seen.with_grant("present" if present else "absent", authorized_at=authorized_at)
+
+    def saw_association(
+        self, state: AssociationState, association_id: str | None, now: datetime
+    ) -> Authorization:
+        """Account A was looked at. The same rule as for the grant."""
+        contradicts = (state == "absent" and self.association.said == "associate") or (
+            state == "active" and self.association.said == "dissociate"
+        )
+        if contradicts and _is_recent(self.association.said_at, now):
+            return self.with_association("creating" if state == "absent" else "deleting")
+        seen = self.next_generation() if contradicts else self
+        if contradicts or state == "absent":
+            seen = seen.with_association(seen.association.state, said=None, said_at=None)
+        return seen.with_association(state, association_id=association_id)
+
+    def doubted(self) -> Authorization:
+        """What was seen is memory now: it must be looked at again before it is relied on."""
+        seen = self
+        if seen.grant.state != "absent":
+            seen = seen.with_grant("unknown")
+        if seen.association.state != "absent":
+            seen = seen.with_association("unknown")
+        return seen
+
+    def next_generation(self) -> Authorization:
+        """From here on calls carry new tokens."""
+        return self.model_copy(update={"generation": self.generation + 1})
+
+
+def _is_recent(said_at: datetime | None, now: datetime) -> bool:
+    return said_at is not None and now - said_at < VISIBLE_AFTER

@@ -1,0 +1,211 @@
+"""The authorize function's work: requests in; grant and revoke in account B; results out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from pydantic import SecretStr
+
+from shared import leases, policy, registry
+from shared.announce import Announcer, rejection, unreadable
+from shared.authorization import Authorization
+from shared.cloud.errors import Refused
+from shared.cloud.sessions import Role, session_name, session_policy
+from shared.contract import BadMessage, Problem, Request, read_request, read_result
+from shared.converge import Step
+from shared.ledger import Ledger, RequestRecord
+from shared.log import correlate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from shared.cloud.credentials import Credentials
+    from shared.cloud.network import Network
+    from shared.cloud.router import Router
+    from shared.cloud.sessions import Purpose, Sessions
+    from shared.contract import AuthorizationId
+    from shared.registry import Registry
+    from shared.settle import Action, Again, Change, Settler
+
+log = structlog.get_logger()
+
+REUSED = Problem(
+    code="request_id_reused",
+    message="This request id was used before, for something else.",
+    remedy="Ask with a new request id.",
+)
+
+
+@dataclass(frozen=True)
+class Authorize:
+    """Takes messages of the request queue: requests, and `detached` results that wake it.
+
+    Args:
+        ledger: Where requests are remembered.
+        registry: Who may ask for what.
+        settler: Does the work in account B.
+        announcer: Answers what is refused.
+        attached_by_hand: Whether account A's view shows the instance attached.
+        now: The clock, UTC.
+    """
+
+    ledger: Ledger
+    registry: Registry
+    settler: Settler
+    announcer: Announcer
+    attached_by_hand: Callable[[AuthorizationId], bool]
+    now: Callable[[], datetime]
+
+    def take(self, document: dict[str, Any], sent_at: datetime) -> Again | None:
+        """Do what the message asks. Raises BadMessage, CloudFailure, LedgerUnavailable."""
+        if "specversion" in document:
+            result = read_result(document)
+            correlate(ticket=result.data.ticket, request_id=result.data.request_id)
+            if result.data.authorization is None:
+                return None
+            return self.settler.settle(result.data.authorization, known_only=True)
+        request = read_request(document)
+        correlate(ticket=request.ticket, request_id=request.request_id)
+        return self._take_request(request, sent_at)
+
+    def give_up(self, document: dict[str, Any], problem: Problem) -> None:
+        """The open requests of the message's authorization have failed."""
+        of = (
+            read_result(document).data.authorization
+            if "specversion" in document
+            else read_request(document).authorization
+        )
+        if of is not None:
+            self.settler.give_up(of, problem)
+
+    def refuse(self, bad: BadMessage, digest: str) -> None:
+        """A message that bears a request id is answered, though it is no request."""
+        log.warning("message_refused", reason=str(bad), request_id=bad.request_id)
+        if bad.request_id is not None:
+            self.announcer.announce(unreadable(bad.request_id, str(bad)), suffix=digest)
+
+    def _take_request(self, request: Request, sent_at: datetime) -> Again | None:
+        log.info("request_received", action=request.action, subject=request.authorization.key)
+        record = RequestRecord(
+            request=request,
+            fingerprint=request.fingerprint,
+            received_at=self.now(),
+            sent_at=sent_at,
+        )
+        earlier = self.ledger.add_request(record)
+        if earlier is not None:
+            if earlier.fingerprint != record.fingerprint:
+                self._reject(request, REUSED, suffix=record.fingerprint[:12])
+                return None
+            if self._answered_before(request):
+                return None
+            record = earlier
+        problem = self._refusal(record)
+        if problem is not None:
+            self._reject(request, problem)
+            return None
+        return self.settler.settle(
+            request.authorization,
+            lambda known: leases.take(known, request, record.sent_at, self.now()),
+        )
+
+    def _answered_before(self, request: Request) -> bool:
+        """A repeated request that has its last result is given that again, and no call is made."""
+        last = next(
+            (one for one in self.ledger.results(request.request_id) if one.result.data.final), None
+        )
+        if last is None:
+            return False
+        log.info("request_repeated", outcome=last.result.data.outcome)
+        self.announcer.repeat(last)
+        return True
+
+    def _refusal(self, record: RequestRecord) -> Problem | None:
+        """Why the request may not be; one that has been taken already may."""
+        request = record.request
+        known = self.ledger.authorization(request.authorization.key)
+        if known is not None and _is_taken(known[0], request):
+            return None
+        problem = policy.refusal(request, self.registry, record.received_at)
+        if problem is None and request.action == "revoke" and known is not None:
+            problem = self._refusal_by_hand(known[0], request)
+        return problem
+
+    def _refusal_by_hand(self, known: Authorization, request: Request) -> Problem | None:
+        """Where the registry says so, nothing is revoked that account A's people have attached."""
+        if self.registry.ecrs[request.ecr_id].by_hand != "refuse":
+            return None
+        if any(lease.attach for lease in known.leases) or not self.attached_by_hand(known.id):
+            return None
+        return Problem(
+            code="still_attached",
+            message=f"{request.instance_id} is attached to {request.ecr_id} by hand.",
+            remedy="Detach it in account A, then ask with a new request id.",
+        )
+
+    def _reject(self, request: Request, problem: Problem, suffix: str = "") -> None:
+        log.info("request_rejected", code=problem.code)
+        self.announcer.announce(rejection(request, problem), suffix=suffix)
+
+
+def _is_taken(known: Authorization, request: Request) -> bool:
+    taken = known.request(request.request_id) is not None
+    return taken or known.lease(request.request_id) is not None
+
+
+@dataclass(frozen=True)
+class AccountB:
+    """The steps that are taken in the instance's account, each as narrow a session as can be.
+
+    Args:
+        sessions: Assumes the registered role.
+        router: The ECR API.
+        network: The VPC API.
+        registry: Whose roles they are.
+        external_id_key: What ExternalIds are derived from.
+        now: The clock, UTC.
+    """
+
+    sessions: Sessions
+    router: Router
+    network: Network
+    registry: Registry
+    external_id_key: SecretStr
+    now: Callable[[], datetime]
+
+    @property
+    def actions(self) -> Mapping[Step, Action]:
+        """How each step of account B is taken."""
+        return {
+            Step.GRANT: self._grant,
+            Step.REVOKE: self._revoke,
+            Step.LOOK_AT_GRANT: self._look,
+        }
+
+    def _grant(self, record: Authorization) -> Change:
+        self.router.grant(self._session(record, "grant"), record.id, record.token("grant"))
+        return lambda latest: latest.said_granted(self.now())
+
+    def _revoke(self, record: Authorization) -> Change:
+        self.router.revoke(self._session(record, "revoke"), record.id, record.token("revoke"))
+        return lambda latest: latest.said_revoked(self.now())
+
+    def _look(self, record: Authorization) -> Change:
+        seen = self.network.authorized_at(self._session(record, "look"), record.id)
+        return lambda latest: latest.saw_grant(seen, self.now())
+
+    def _session(self, record: Authorization, purpose: Purpose) -> Credentials:
+        of = record.id
+        account = self.registry.accounts.get(of.instance_owner_uid)
+        ecr = self.registry.ecrs.get(of.ecr_id)
+        if account is None or ecr is None or ecr.owner_uid != of.ecr_owner_uid:
+            raise Refused("NotInRegistry", "the registry does not name the ECR or the account")
+        secret = registry.external_id(self.external_id_key, of.instance_owner_uid)
+        role = Role(account.role_arn, secret)
+        ticket = record.open[-1].ticket if record.open else "sweep"
+        return self.sessions.assume(
+            role, session_policy(of, purpose), session_name("authorize", ticket)
+        )

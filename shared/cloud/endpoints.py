@@ -1,0 +1,62 @@
+"""Where each service is reached: a fixed table, which the operator may override.
+
+An override comes from the environment (`ALIBABA_CLOUD_ENDPOINT_STS=http://127.0.0.1:8080`), never
+from a message. Plain http is refused unless the address is loopback.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Service = Literal["EXPRESSCONNECTROUTER", "VPC", "STS", "MNS"]
+
+_TABLE: Final[dict[Service, str]] = {
+    # One endpoint serves every region; the SDK would build a regional one that may not exist.
+    "EXPRESSCONNECTROUTER": "https://expressconnectrouter.cn-shanghai.aliyuncs.com",
+    "STS": "https://sts.{region}.aliyuncs.com",
+    "MNS": "https://{account}.mns.{region}.aliyuncs.com",
+    # VPC is left to its SDK, which knows the regions that the central endpoint serves.
+    "VPC": "",
+}
+
+
+class BadEndpoint(ValueError):
+    """An endpoint override that must not be used."""
+
+
+def endpoint(service: Service, environ: Mapping[str, str], *, region: str, account: str) -> str:
+    """The URL of `service`, or "" where the SDK's own table is to be used.
+
+    Raises:
+        BadEndpoint: The override is not a URL, or is plain http to an address that is not loopback.
+    """
+    override = environ.get(f"ALIBABA_CLOUD_ENDPOINT_{service}", "")
+    if override:
+        return checked(override)
+    return _TABLE[service].format(region=region, account=account)
+
+
+def checked(url: str) -> str:
+    """`url` itself, where it may be used.
+
+    Raises:
+        BadEndpoint: It may not.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise BadEndpoint(f"{url!r} is no endpoint: give https://HOST[:PORT]")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        raise BadEndpoint(f"{url!r} is plain http: only loopback addresses may be")
+    return url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

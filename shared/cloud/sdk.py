@@ -1,0 +1,93 @@
+"""The one way to call an RPC SDK: configured for us, and every failure made a CloudFailure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from alibabacloud_tea_openapi.exceptions import AlibabaCloudException
+from alibabacloud_tea_openapi.utils_models import Config
+from darabonba.exceptions import DaraException
+from darabonba.runtime import RuntimeOptions
+
+from shared.cloud.errors import CloudFailure, OutcomeUnknown, failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shared.cloud.credentials import Credentials
+
+CONNECT_TIMEOUT_SECONDS: Final = 3.0
+READ_TIMEOUT_SECONDS: Final = 10.0
+_RETRY_AFTER_LIMIT_SECONDS: Final = 60.0
+
+
+def config(credentials: Credentials, endpoint: str, region: str) -> Config:
+    """The SDK's configuration; an empty `endpoint` leaves the choice to the SDK's own table."""
+    parts = urlsplit(endpoint)
+    return Config(
+        access_key_id=credentials.access_key_id,
+        access_key_secret=credentials.access_key_secret.get_secret_value(),
+        security_token=credentials.security_token.get_secret_value() or None,
+        region_id=region,
+        endpoint=parts.netloc or None,
+        protocol=parts.scheme.upper() or "HTTPS",
+        connect_timeout=int(CONNECT_TIMEOUT_SECONDS * 1000),
+        read_timeout=int(READ_TIMEOUT_SECONDS * 1000),
+    )
+
+
+def call(operation: Callable[[Any, RuntimeOptions], Any], request: Any) -> Any:
+    """The body of the answer to one call, made once.
+
+    The SDK's own retries stay off: a retry is a new look at the world, and that is the caller's.
+    An answer with HTTP 200 and Success=false is an error, which the SDK does not see.
+
+    Raises:
+        CloudFailure: Refused, NotNow or OutcomeUnknown, whatever went wrong.
+    """
+    try:
+        body = operation(request, RuntimeOptions()).body
+    except AlibabaCloudException as error:
+        raise _answered(error) from None  # the SDK's exception holds the whole request
+    except DaraException as error:
+        raise _unanswered(error) from None
+    except (OSError, ValueError, AttributeError, TypeError, RuntimeError) as error:
+        # The SDK lets some broken answers through as plain errors.
+        raise OutcomeUnknown(type(error).__name__, "the answer could not be read") from None
+    if body is None:
+        raise OutcomeUnknown("EmptyAnswer", "the answer had no body")
+    _check_envelope(body)
+    return body
+
+
+def _answered(error: AlibabaCloudException) -> CloudFailure:
+    code = str(error.code or "UnknownError")
+    hint = getattr(error, "retry_after", None)
+    retry_after = min(float(hint), _RETRY_AFTER_LIMIT_SECONDS) if hint else None
+    data = error.data if isinstance(error.data, dict) else {}
+    return failure(
+        code,
+        str(data.get("Message") or data.get("message") or "")[:500],
+        status=error.status_code,
+        request_id=error.request_id,
+        retry_after=retry_after,
+    )
+
+
+def _unanswered(error: DaraException) -> CloudFailure:
+    inner = getattr(error, "inner_exception", None)
+    name = type(inner or error).__name__
+    return OutcomeUnknown(name, "no answer that could be read")
+
+
+def _check_envelope(body: Any) -> None:
+    success = getattr(body, "success", None)
+    code = str(getattr(body, "code", None) or "200")
+    if success is False or (success is None and code not in ("200", "OK", "success")):
+        raise failure(
+            code if code != "200" else "UnknownError",
+            str(getattr(body, "message", "") or "")[:500],
+            status=200,
+            request_id=getattr(body, "request_id", None),
+        )

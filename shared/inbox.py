@@ -1,0 +1,195 @@
+"""A message in, and exactly one answer for it: done, again later, or the dead-letter queue.
+
+A message that must come again is sent to its own queue once more, delayed, with a count of its
+attempts: `{"attempt": 2, "message": {…}}`. No function ever waits.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import structlog
+
+from shared.contract import MAX_MESSAGE_BYTES, BadMessage, Problem, read_object
+from shared.settle import Again
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+log = structlog.get_logger()
+
+_EXPONENT_LIMIT: Final = 30
+_GAVE_UP: Final = Problem(
+    code="gave_up",
+    message="The work could not be done in the attempts that it has.",
+    remedy="Look at the dead letter and the logs of the request, then ask with a new request id.",
+)
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a queue, whatever brought it.
+
+    Args:
+        body: As the sender wrote it, or base64 of that.
+        message_id: The queue's id of it.
+        sent_at: When it was put on the queue, UTC.
+    """
+
+    body: str
+    message_id: str
+    sent_at: datetime
+
+
+class Worker(Protocol):
+    """What a function does with the messages of its queue."""
+
+    def take(self, document: dict[str, Any], sent_at: datetime) -> Again | None:
+        """Do what the message asks; None when nothing is left to do now. May raise BadMessage."""
+
+    def give_up(self, document: dict[str, Any], problem: Problem) -> None:
+        """Do what is left to do for a message whose last attempt is over."""
+
+    def refuse(self, bad: BadMessage, digest: str) -> None:
+        """Tell whoever can be told that a message was none of ours."""
+
+
+class Send(Protocol):
+    """Puts a message on a queue, to be seen after `delay_seconds`; may raise CloudFailure."""
+
+    def __call__(self, queue: str, body: str, delay_seconds: int = 0) -> object:
+        """Send."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long until a message comes again, in seconds, and how often it may.
+
+    Errors back off exponentially with full jitter; an operation of the cloud is looked at again
+    at a slowly growing interval; a person is given days.
+    """
+
+    max_attempts: int = 20
+    error_seconds: float = 1.0
+    error_limit_seconds: float = 120.0
+    cloud_seconds: float = 5.0
+    cloud_limit_seconds: float = 60.0
+    person_seconds: float = 60.0
+    person_limit_seconds: float = 6 * 3600.0
+
+    def delay(self, again: Again, attempt: int, chance: Callable[[], float]) -> int:
+        """Whole seconds, at least one: what a queue can delay by.
+
+        Args:
+            again: Why the message must come again.
+            attempt: How often it has come, from 1.
+            chance: A draw from [0, 1).
+        """
+        power = min(attempt - 1, _EXPONENT_LIMIT)
+        if again.wait == "cloud":
+            seconds = min(self.cloud_limit_seconds, self.cloud_seconds * 1.5**power)
+        elif again.wait == "person":
+            seconds = min(self.person_limit_seconds, self.person_seconds * 2.0**power)
+        else:
+            seconds = min(self.error_limit_seconds, self.error_seconds * 2.0**power) * chance()
+        if again.hint_seconds is not None:
+            seconds += again.hint_seconds
+        return max(1, math.ceil(seconds))
+
+
+@dataclass(frozen=True)
+class Inbox:
+    """Answers for each message of one queue.
+
+    Args:
+        queue: The queue's own name, where messages come again.
+        dead_letter_queue: Where a message goes that can never be done, with the reason.
+        send: Puts a message on a queue.
+        pace: How long until it comes again.
+        chance: A draw from [0, 1), for the jitter.
+    """
+
+    queue: str
+    dead_letter_queue: str
+    send: Send
+    pace: Pace
+    chance: Callable[[], float]
+
+    def answer(self, message: Message, worker: Worker) -> None:
+        """The message is done, will come again, or is a dead letter with its reason.
+
+        Raises:
+            Exception: It could not even be put back: the trigger must deliver it again.
+        """
+        try:
+            attempt, document = opened(message.body)
+        except BadMessage as bad:
+            self._refuse(message, worker, bad)
+            return
+        try:
+            again = worker.take(document, message.sent_at)
+        except BadMessage as bad:
+            self._refuse(message, worker, bad)
+            return
+        except Exception as error:  # noqa: BLE001 -- the one edge: neighbours must not suffer
+            log.error("message_failed", exc_info=True, attempt=attempt)
+            again = Again(type(error).__name__)
+        if again is not None:
+            self._again(document, worker, attempt, again)
+
+    def _again(self, document: dict[str, Any], worker: Worker, attempt: int, again: Again) -> None:
+        if attempt >= self.pace.max_attempts:
+            problem = again.failure or _GAVE_UP
+            worker.give_up(document, problem)
+            self._bury(document, f"{again.reason}: {problem.message}", attempt)
+            return
+        delay = self.pace.delay(again, attempt, self.chance)
+        body = json.dumps({"attempt": attempt + 1, "message": document}, separators=(",", ":"))
+        self.send(self.queue, body, delay)
+        log.info("message_comes_again", reason=again.reason, attempt=attempt, delay_seconds=delay)
+
+    def _refuse(self, message: Message, worker: Worker, bad: BadMessage) -> None:
+        digest = binascii.hexlify(message.message_id.encode()).decode()[:12]
+        worker.refuse(bad, digest)
+        self._bury(message.body, str(bad), 1)
+
+    def _bury(self, content: object, reason: str, attempt: int) -> None:
+        letter = {"queue": self.queue, "reason": reason, "attempt": attempt, "message": content}
+        body = json.dumps(letter, separators=(",", ":"))
+        if len(body.encode()) > MAX_MESSAGE_BYTES:
+            letter["message"] = "(too large to be kept beside its reason)"
+            body = json.dumps(letter, separators=(",", ":"))
+        self.send(self.dead_letter_queue, body)
+        log.error("message_dead", reason=reason, attempt=attempt)
+
+
+def opened(body: str) -> tuple[int, dict[str, Any]]:
+    """How often the message has come, and what it says. Pure.
+
+    Senders may have base64-encoded the body: some SDKs do so by default.
+
+    Raises:
+        BadMessage: It holds no JSON object.
+    """
+    document = read_object(_plain(body))
+    if document.keys() == {"attempt", "message"}:
+        attempt, inner = document["attempt"], document["message"]
+        if type(attempt) is not int or attempt < 1 or not isinstance(inner, dict):
+            raise BadMessage("the message says that it comes again, but not as we say it")
+        return attempt, inner
+    return 1, document
+
+
+def _plain(body: str) -> str | bytes:
+    if body.lstrip()[:1] in ("{", "["):
+        return body
+    try:
+        return base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        return body

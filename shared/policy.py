@@ -1,0 +1,122 @@
+"""May this request be? Each refusal has a stable code, a sentence and a remedy. Pure."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from shared.contract import Problem
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.contract import Request
+    from shared.registry import Account, Allowed, Registry
+
+_REGISTER: Final = "Have the network team add it to registry.yaml, then ask with a new request id."
+
+VBR_STEPS: Final = (
+    "Alibaba Cloud keeps VBRs of one account off the ECRs of another until it is asked: send the "
+    "documentation that both accounts belong to one entity, have the customer manager enable "
+    "cross-account use for the VBR's account, note the confirmation under cross_account_vbr in "
+    "registry.yaml, and ask with a new request id."
+)
+
+
+def refusal(request: Request, registry: Registry, now: datetime) -> Problem | None:
+    """Why `request` may not be, or None where it may.
+
+    A revoke only has to name an ECR and an account that are known: taking access away must stay
+    possible when it may no longer be given.
+    """
+    ecr = registry.ecrs.get(request.ecr_id)
+    if ecr is None:
+        return _problem("ecr_unknown", f"{request.ecr_id} is not in the registry.", _REGISTER)
+    if ecr.owner_uid != request.ecr_owner_uid:
+        return _problem(
+            "ecr_owner_mismatch",
+            f"{request.ecr_id} does not belong to account {request.ecr_owner_uid}.",
+            "Give the account that owns the ECR as ecr_owner_uid.",
+        )
+    account = registry.accounts.get(request.instance_owner_uid)
+    if account is None:
+        return _problem(
+            "account_unknown",
+            f"Account {request.instance_owner_uid} is not in the registry.",
+            _REGISTER,
+        )
+    if request.action == "revoke":
+        return None
+    return _grant_refusal(request, account, now)
+
+
+def _grant_refusal(request: Request, account: Account, now: datetime) -> Problem | None:
+    if request.instance_owner_uid == request.ecr_owner_uid:
+        return _problem(
+            "same_account",
+            "The instance and the ECR belong to one account: there is nothing to authorise.",
+            "Attach the instance to the ECR directly.",
+        )
+    allowed = next((entry for entry in account.may if entry.ecr_id == request.ecr_id), None)
+    if allowed is None:
+        return _problem(
+            "ecr_not_allowed",
+            f"Account {request.instance_owner_uid} may not ask for {request.ecr_id}.",
+            _REGISTER,
+        )
+    return (
+        _instance_refusal(request, allowed)
+        or _vbr_refusal(request, account)
+        or _expiry_refusal(request, account, now)
+    )
+
+
+def _instance_refusal(request: Request, allowed: Allowed) -> Problem | None:
+    if request.instance_region_id not in allowed.regions:
+        return _problem(
+            "region_not_allowed",
+            f"{request.instance_region_id} is not a region that the account may ask for on "
+            f"{request.ecr_id} ({', '.join(allowed.regions)}).",
+            _REGISTER,
+        )
+    if allowed.instances is not None and request.instance_id not in allowed.instances:
+        return _problem(
+            "instance_not_allowed",
+            f"{request.instance_id} is not an instance that the account may ask for on "
+            f"{request.ecr_id}.",
+            _REGISTER,
+        )
+    return None
+
+
+def _vbr_refusal(request: Request, account: Account) -> Problem | None:
+    if request.instance_type == "VBR" and account.cross_account_vbr is None:
+        return _problem(
+            "vbr_not_enabled",
+            f"Account {request.instance_owner_uid} is not enabled for cross-account VBRs.",
+            VBR_STEPS,
+        )
+    return None
+
+
+def _expiry_refusal(request: Request, account: Account, now: datetime) -> Problem | None:
+    if request.expires_at is not None and request.expires_at <= now:
+        return _problem(
+            "expiry_in_the_past",
+            "expires_at is already over.",
+            "Ask with a later expires_at and a new request id.",
+        )
+    longest = account.longest_lease_days
+    if longest is None:
+        return None
+    if request.expires_at is None or request.expires_at - now > timedelta(days=longest):
+        return _problem(
+            "lease_too_long",
+            f"A lease of account {request.instance_owner_uid} may last {longest} days at most.",
+            f"Ask with an expires_at within {longest} days and a new request id.",
+        )
+    return None
+
+
+def _problem(code: str, message: str, remedy: str) -> Problem:
+    return Problem(code=code, message=message, remedy=remedy)
