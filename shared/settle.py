@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.announce import Announcer
+    from shared.authorization import AssociationState, GrantState
     from shared.contract import AuthorizationId, Outcome
     from shared.converge import Wanted, Worker
     from shared.ledger import Ledger
@@ -255,8 +256,9 @@ class _Run:
             if step.has_effect:
                 self.refused[step] = failure  # done already, perhaps: the look will tell
                 return unchanged
-            decisive = next(iter(self.refused.values()), failure)
-            return self._fail(record, step, decisive)
+            if self.refused:
+                return _as_before(next(reversed(self.refused)))
+            return self._fail(record, step, failure)
         doubtful = isinstance(failure, OutcomeUnknown) and step.has_effect
         if doubtful and self.tries[step] < MAX_TRIES_A_RUN:
             return unchanged
@@ -359,6 +361,15 @@ def _awake(record: Authorization, worker: Worker) -> Authorization:
     if worker == "attach" and record.association.state in ("creating", "deleting"):
         return record.with_association("unknown")
     return record
+
+
+def _as_before(refused: Step) -> Change:
+    """A refusal is definite: where no look can tell otherwise, all is as the step found it."""
+    if refused in (Step.GRANT, Step.REVOKE):
+        grant: GrantState = "absent" if refused is Step.GRANT else "present"
+        return lambda latest: latest.with_grant(grant)
+    association: AssociationState = "absent" if refused is Step.ASSOCIATE else "active"
+    return lambda latest: latest.with_association(association)
 
 
 def _both(first: Change, second: Change) -> Change:

@@ -1,0 +1,213 @@
+"""The whole way of a request, at the ports."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from shared.cloud.errors import failure
+from tests.simulation.ports import System, request
+
+
+def once(name, when, error):
+    """Trouble that comes once, at one call."""
+    left = [error]
+
+    def trouble(call, at):
+        return left.pop() if (call, at) == (name, when) and left else None
+
+    return trouble
+
+
+@pytest.mark.parametrize("name", ["grant_vpc", "grant_vbr"])
+def test_a_grant_ends_attached(name):
+    system = System()
+    asked = request(name)
+    system.post(asked)
+    system.run()
+    ports = system.ports
+    assert ports.outcomes == [(asked["request_id"], "granted"), (asked["request_id"], "attached")]
+    assert ports.calls.count("grant") == 1
+    assert ports.calls.count("associate") == 1
+    assert "look_at_grant" not in ports.calls
+    assert ports.published[-1]["data"]["final"]
+
+
+def test_a_revoke_detaches_first_and_announces_after_a_look_that_shows_nothing():
+    system = System()
+    system.post(request("grant_vpc"))
+    system.run()
+    system.ports.calls.clear()
+    system.post(request("revoke_vpc"))
+    system.run()
+    ports = system.ports
+    assert [outcome for _, outcome in ports.outcomes[2:]] == ["revoking", "detached", "revoked"]
+    assert ports.calls.index("dissociate") < ports.calls.index("revoke")
+    assert "look_at_grant" in ports.calls[ports.calls.index("revoke") :]
+    assert not ports.grants
+    assert not any(system.ledger.authorization(key)[0].open for key in [_key(system)])
+
+
+def test_two_tickets_hold_one_authorization_until_the_last_one_ends():
+    system = System()
+    system.post(request("grant_vpc"))
+    system.post(request("grant_vpc", request_id="CHG-2", ticket="CHG-2"))
+    system.run()
+    system.post(request("revoke_vpc"))
+    system.run()
+    assert system.ports.grants
+    held = next(one["data"] for one in system.ports.published if one["data"]["outcome"] == "revoked")
+    assert held["held_by"] == ["CHG-2"]
+    system.post(request("revoke_vpc", request_id="CHG-4", lease="CHG-2"))
+    system.run()
+    assert not system.ports.grants
+
+
+def test_a_revoke_that_overtakes_its_grant_wins():
+    system = System()
+    system.post(request("revoke_vpc"))
+    system.run()
+    system.post(request("grant_vpc"))
+    system.run()
+    assert not system.ports.grants
+    assert ("CHG-1001", "rejected") in system.ports.outcomes
+    assert ("CHG-1008", "revoked") in system.ports.outcomes
+
+
+def test_a_grant_asked_for_before_a_revoke_of_all_leases_comes_too_late():
+    system = System()
+    asked_at = system.ports.now.isoformat()
+    system.ports.now += timedelta(seconds=5)
+    system.post(request("revoke_vpc", lease="all"))
+    system.run()
+    system.post(request("grant_vpc", requested_at=asked_at))
+    system.run()
+    assert not system.ports.grants
+    system.ports.now += timedelta(seconds=1)
+    system.post(request("grant_vpc", request_id="CHG-9"))
+    system.run()
+    assert system.ports.grants
+
+
+def test_a_repeated_request_gets_the_same_answer_and_no_cloud_call():
+    system = System()
+    system.post(request("grant_vpc"))
+    system.run()
+    system.ports.calls.clear()
+    before = len(system.ports.published)
+    system.post(request("grant_vpc"))
+    system.run()
+    assert system.ports.calls == ["publish"]
+    assert system.ports.published[before] == system.ports.published[before - 1]
+
+
+def test_a_request_id_used_for_something_else_is_rejected():
+    system = System()
+    system.post(request("grant_vpc"))
+    system.post(request("grant_vpc", reason="Something else"))
+    system.run()
+    problem = next(
+        one["data"]["problem"] for one in system.ports.published if "problem" in one["data"]
+    )
+    assert problem["code"] == "request_id_reused"
+    assert system.ports.outcomes[-1] == ("CHG-1001", "attached")
+
+
+EFFECTS = ["assume", "grant", "associate", "publish", "send attachments"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("name", EFFECTS)
+@pytest.mark.parametrize("code", ["Timeout", "Conflict.Lock", "Throttling.User", "InternalError"])
+def test_a_grant_survives_any_one_passing_trouble(name, when, code):
+    system = System()
+    system.ports.trouble = once(name, when, failure(code))
+    system.post(request("grant_vpc"))
+    system.run()
+    assert system.ports.outcomes[-1] == ("CHG-1001", "attached")
+    assert sum(len(ids) for ids in system.ports.associations.values()) == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(
+    "name", ["revoke", "look_at_grant", "dissociate", "look_at_association", "publish"]
+)
+@pytest.mark.parametrize("code", ["Timeout", "Conflict.Lock", "ServiceUnavailable"])
+def test_a_revoke_survives_any_one_passing_trouble(name, when, code):
+    system = System()
+    system.post(request("grant_vpc"))
+    system.run()
+    system.ports.trouble = once(name, when, failure(code))
+    system.post(request("revoke_vpc"))
+    system.run()
+    assert system.ports.outcomes[-1] == ("CHG-1008", "revoked")
+    assert not system.ports.grants
+
+
+def test_a_grant_that_the_cloud_refuses_fails_at_once_with_its_remedy():
+    system = System()
+    system.ports.trouble = lambda name, when: (
+        failure("NoPermission", status=403) if name == "assume" else None
+    )
+    system.post(request("grant_vpc"))
+    system.run()
+    assert system.ports.outcomes == [("CHG-1001", "failed")]
+    assert system.ports.published[0]["data"]["problem"]["code"] == "access_denied"
+
+
+def test_an_attachment_that_the_cloud_refuses_leaves_no_grant_behind():
+    system = System()
+    system.ports.trouble = lambda name, when: (
+        failure("QuotaExceeded.VpcCountPerEcr") if name == "associate" else None
+    )
+    system.post(request("grant_vpc"))
+    system.run()
+    outcomes = [outcome for _, outcome in system.ports.outcomes]
+    assert outcomes == ["granted", "failed", "revoking", "detached"]
+    assert not system.ports.grants
+
+
+def test_what_is_never_answered_fails_in_the_end_and_is_a_dead_letter():
+    system = System()
+    system.ports.trouble = lambda name, when: failure("Timeout") if name == "grant" else None
+    system.post(request("grant_vpc"))
+    system.run()
+    assert ("CHG-1001", "failed") in system.ports.outcomes
+    assert len(system.ports.queues["requests-dead"]) == 1
+    assert not system.ports.grants
+
+
+def test_what_account_a_attached_by_hand_is_waited_for():
+    system = System(by_hand="wait")
+    system.post(request("grant_attached_by_hand"))
+    system.run()
+    assert system.ports.outcomes == [("CHG-1007", "granted")]
+    of = next(system.ledger.authorizations()).id
+    system.ports.associate(None, of, "by hand")
+    system.ports.now += timedelta(minutes=1)
+    system.post(request("grant_attached_by_hand", request_id="R-2", action="revoke", lease="CHG-1007", attach=True))
+    for _ in range(3):
+        due, body = system.ports.queues["requests"].pop(0) if system.ports.queues["requests"] else (None, None)
+        if body:
+            system.deliver("requests", body)
+    assert system.ports.grants
+    system.ports.dissociate(None, of, "ecr-assoc-1", "by hand")
+    system.run()
+    assert system.ports.outcomes[-1] == ("R-2", "revoked")
+
+
+def test_a_revoke_of_what_is_attached_by_hand_is_refused_where_the_registry_says_so():
+    system = System(by_hand="refuse")
+    system.post(request("grant_attached_by_hand"))
+    system.run()
+    of = next(system.ledger.authorizations()).id
+    system.ports.associate(None, of, "by hand")
+    system.post(request("grant_attached_by_hand", request_id="R-2", action="revoke", lease="CHG-1007", attach=True))
+    system.run()
+    assert system.ports.outcomes[-1] == ("R-2", "rejected")
+    assert system.ports.grants
+
+
+def _key(system):
+    return next(system.ledger.authorizations()).id.key
