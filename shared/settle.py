@@ -209,10 +209,8 @@ class _Run:
         """Locked, and with an effect's outcome on record as unknown before the effect is asked."""
         if not ours:
             return record.model_copy(update={"lock": None})
-        if step in (Step.GRANT, Step.REVOKE):
-            record = record.with_grant("unknown")
-        if step in (Step.ASSOCIATE, Step.DISSOCIATE):
-            record = record.with_association("unknown")
+        if step not in self.refused:
+            record = _asked(record, step)
         until = self.settler.now() + timedelta(seconds=self.settler.lock_seconds)
         return record.model_copy(update={"lock": Lock(holder=self.holder, until=until)})
 
@@ -359,6 +357,15 @@ def _awake(record: Authorization, worker: Worker) -> Authorization:
     if worker == "authorize" and record.grant.state == "settling":
         return record.with_grant("unknown")
     if worker == "attach" and record.association.state in ("creating", "deleting"):
+        return record.with_association("unknown")
+    return record
+
+
+def _asked(record: Authorization, step: Step) -> Authorization:
+    """What the step changes is not known from here on, until its answer is on record."""
+    if step in (Step.GRANT, Step.REVOKE):
+        return record.with_grant("unknown")
+    if step in (Step.ASSOCIATE, Step.DISSOCIATE):
         return record.with_association("unknown")
     return record
 
