@@ -28,7 +28,8 @@ log = structlog.get_logger()
 class Publish(Protocol):
     """Puts a message with its tag on the result topic; may raise CloudFailure."""
 
-    def __call__(self, body: str, tag: str) -> object: ...
+    def __call__(self, body: str, tag: str) -> object:
+        """Publish."""
 
 
 class Announcer:
@@ -121,11 +122,6 @@ def unreadable(request_id: str, reason: str) -> ResultBody:
         outcome="rejected",
         final=True,
         request_id=request_id,
-        ticket=None,
-        action=None,
-        authorization=None,
-        peer_account_uid=None,
-        peer_ecr_id=None,
         problem=Problem(
             code="malformed",
             message=f"The message is not a request: {reason}.",

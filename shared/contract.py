@@ -113,7 +113,7 @@ class Request(AuthorizationId):
     )
     lease: RequestId | None = Field(
         default=None,
-        description='Revoke: the request_id of the grant whose lease ends, or "all" for every lease',
+        description='Revoke: the request_id of the grant whose lease ends, or "all"',
     )
 
     @model_validator(mode="after")
@@ -158,12 +158,16 @@ class ResultBody(Model):
     outcome: Outcome
     final: bool = Field(description="No other result of this request follows")
     request_id: RequestId
-    ticket: Ticket | None
-    action: Literal["grant", "revoke"] | None
+    ticket: Ticket | None = None
+    action: Literal["grant", "revoke"] | None = None
     requester: Text | None = None
-    authorization: AuthorizationId | None
-    peer_account_uid: AccountUid | None = Field(description="As account B's console names A")
-    peer_ecr_id: EcrId | None = Field(description="As account B's console names the ECR")
+    authorization: AuthorizationId | None = None
+    peer_account_uid: AccountUid | None = Field(
+        default=None, description="As account B's console names account A"
+    )
+    peer_ecr_id: EcrId | None = Field(
+        default=None, description="As account B's console names the ECR"
+    )
     authorized_at: AwareDatetime | None = None
     association_id: str | None = None
     expires_at: AwareDatetime | None = None

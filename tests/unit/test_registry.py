@@ -1,0 +1,71 @@
+"""registry.yaml is checked as strictly as a request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from shared import registry
+from shared.registry import BadRegistry
+
+ROOT = Path(__file__).parents[2]
+KEY = SecretStr("k" * 32)
+GOOD = (ROOT / "registry.yaml").read_text()
+
+
+def test_the_shipped_registry_is_good():
+    known = registry.load(ROOT / "registry.yaml")
+    assert set(known.ecrs) == {"ecr-hz7core4qk2m1", "ecr-sg3edge8wv5n2"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("ecrs: {}\necrs: {}\naccounts: {}", "given twice"),
+        ("ecrs: &a {}\naccounts: *a", "aliases"),
+        ("ecrs: !!python/object/apply:os.system ['true']", "tag"),
+        ("[" * 2000, "YAML"),
+        ("ecrs: {}", "accounts: Field required"),
+        ("ecrs: {}\naccounts: {}\nextra: 1", "extra: Extra inputs"),
+        (GOOD.replace("role_arn: acs:ram::2", "role_arn: acs:ram::9"), "another account"),
+        (GOOD.replace("  ecr-sg3edge8wv5n2:\n", "  ecr-sg3edge8other:\n"), "not in ecrs"),
+        (GOOD.replace("ecr_id: ecr-sg3edge8wv5n2", "ecr_id: ecr-hz7core4qk2m1"), "twice"),
+        (GOOD.replace("cn-hangzhou, ap", "'*', ap"), "regions.0"),
+        (GOOD.replace("'2000300040005000':", "2000300040005000:"), "valid string"),
+        (GOOD.replace("by_hand: wait", "by_hand: maybe"), "by_hand"),
+        (GOOD.replace(" proof: ", " prof: "), "proof"),
+    ],
+)
+def test_a_registry_with_a_mistake_is_refused_with_its_reason(tmp_path, text, reason):
+    file = tmp_path / "registry.yaml"
+    file.write_text(text)
+    with pytest.raises(BadRegistry, match="registry.yaml") as bad:
+        registry.load(file)
+    assert reason in str(bad.value)
+
+
+def test_a_registry_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(BadRegistry, match="cannot be read"):
+        registry.load(tmp_path / "registry.yaml")
+
+
+def test_a_registry_of_any_size_is_not_read(tmp_path):
+    file = tmp_path / "registry.yaml"
+    file.write_bytes(b"#" * (registry.MAX_BYTES + 1))
+    with pytest.raises(BadRegistry, match="larger"):
+        registry.load(file)
+
+
+def test_an_external_id_is_one_for_each_account_and_hides_itself():
+    one = registry.external_id(KEY, "2000300040005000")
+    assert one == registry.external_id(KEY, "2000300040005000")
+    assert one != registry.external_id(KEY, "3000400050006000")
+    assert one != registry.external_id(SecretStr("l" * 32), "2000300040005000")
+    assert one.get_secret_value() not in f"{one!r} {one}"
+
+
+def test_an_external_id_needs_a_key_worth_its_name():
+    with pytest.raises(ValueError, match="32"):
+        registry.external_id(SecretStr("short"), "2000300040005000")
