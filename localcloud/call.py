@@ -61,6 +61,7 @@ class Operation:
     Args:
         answer: Makes the response body; raises CloudError.
         resources: The RAM resource ARNs that the caller must be allowed, all of them.
+        context: The call's own condition keys for RAM, such as `sts:ExternalId`.
         needs_permission: False for the few calls that RAM does not check (GetCallerIdentity).
         quota: Which per-minute quota the call counts against, if any.
         params_in: Where the product's SDK puts parameters; the other place is ignored.
@@ -68,6 +69,7 @@ class Operation:
 
     answer: Callable[[Call], dict[str, Any]]
     resources: Callable[[Call], Sequence[str]]
+    context: Callable[[Call], Mapping[str, str]] = lambda _: {}
     needs_permission: bool = True
     quota: Literal["write", "read"] | None = None
     params_in: Literal["query", "body"] = "query"
@@ -81,7 +83,8 @@ class Product:
         code: RAM's service code, the part of an action before the colon.
         version: The API version (`2023-09-01`).
         operations: Every action that is served.
-        error_body: True where errors may be asked to come inside HTTP 200 (ECR's envelope).
+        envelope: True where answers say Success and Code themselves, and errors may come inside
+            HTTP 200 (ECR).
     """
 
     code: str

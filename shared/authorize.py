@@ -16,7 +16,7 @@ from shared.cloud.sessions import Role, session_name, session_policy
 from shared.contract import BadMessage, Problem, Request, read_request, read_result
 from shared.converge import Step
 from shared.ledger import Ledger, RequestRecord
-from shared.log import correlate
+from shared.log import correlate, mask_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -204,6 +204,7 @@ class AccountB:
         if account is None or ecr is None or ecr.owner_uid != of.ecr_owner_uid:
             raise Refused("NotInRegistry", "the registry does not name the ECR or the account")
         secret = registry.external_id(self.external_id_key, of.instance_owner_uid)
+        mask_value(secret)
         role = Role(account.role_arn, secret)
         ticket = record.open[-1].ticket if record.open else "sweep"
         return self.sessions.assume(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import structlog
 
 from shared.contract import MAX_MESSAGE_BYTES, BadMessage, Problem, read_object
+from shared.log import correlated
 from shared.settle import Again
 
 if TYPE_CHECKING:
@@ -127,6 +128,10 @@ class Inbox:
         Raises:
             Exception: It could not even be put back: the trigger must deliver it again.
         """
+        with correlated(message_id=message.message_id):
+            self._answer(message, worker)
+
+    def _answer(self, message: Message, worker: Worker) -> None:
         try:
             attempt, document = opened(message.body)
         except BadMessage as bad:

@@ -130,7 +130,7 @@ class _StrictLoader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.composer.ComposerError(
-                None, None, "aliases are not allowed", self.peek_event().start_mark
+                None, None, "aliases are not allowed", self.peek_event().start_mark  # type: ignore[no-untyped-call]
             )
         return super().compose_node(parent, index)
 

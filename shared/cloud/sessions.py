@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from shared.cloud import sdk
 from shared.cloud.credentials import Credentials
 from shared.cloud.errors import OutcomeUnknown, Refused
+from shared.log import mask_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,6 +157,8 @@ def _checked(body: Any, role: Role) -> tuple[datetime, Credentials]:
         raise OutcomeUnknown("EmptyAnswer", "AssumeRole gave no credentials")
     if not str(user.arn).startswith(f"acs:ram::{role.account_uid}:"):
         raise Refused("WrongAccount", f"AssumeRole answered for {user.arn}", status=200)
+    mask_value(given.access_key_secret)
+    mask_value(given.security_token or "")
     until = datetime.strptime(given.expiration, "%Y-%m-%dT%H:%M:%S%z")
     return until, Credentials(
         access_key_id=given.access_key_id,
