@@ -11,12 +11,14 @@ from werkzeug.wrappers import Response
 
 from localcloud import ram, signatures
 from localcloud.call import Call, Caller, CloudError, Operation, Product
-from localcloud.cloud import Cloud, request_id
+from localcloud.incoming import base_context, request_id, signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from werkzeug.wrappers import Request
+
+    from localcloud.cloud import Cloud
 
 _SKEW_SECONDS: Final = 900
 _NONCES: Final = 200_000
@@ -99,8 +101,10 @@ class Acs:
         except CloudError as error:
             if product.envelope and self._cloud.behaviour.switches.errors_in_http_200:
                 failed = {**_envelope(call, error.code, error.message), "Success": False}
-                return _json(200, {**failed, "HttpStatusCode": error.status}, {}), call.caller, (
-                    error.code
+                return (
+                    _json(200, {**failed, "HttpStatusCode": error.status}, {}),
+                    call.caller,
+                    (error.code),
                 )
             return self.error(request, error), call.caller, error.code
         if product.envelope:
@@ -157,32 +161,10 @@ class Acs:
             self._nonces = {one: at for one, at in self._nonces.items() if at > now - 900}
         used = f"{key}/{nonce}"
         if used in self._nonces:
-            raise CloudError(400, "SignatureNonceUsed", "Specified signature nonce was used already.")
+            raise CloudError(
+                400, "SignatureNonceUsed", "Specified signature nonce was used already."
+            )
         self._nonces[used] = now
-
-
-def signed(request: Request) -> signatures.Signed:
-    """The request as its signature saw it."""
-    raw = request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI") or request.path
-    path, _, query = str(raw).partition("?")
-    return signatures.Signed(
-        method=request.method,
-        path=path,
-        query=query,
-        headers={name.lower(): value for name, value in request.headers.items()},
-        body=request.get_data(),
-    )
-
-
-def base_context(caller: Caller, now: float) -> dict[str, str]:
-    """The condition keys that every call has."""
-    at = datetime.fromtimestamp(now, tz=timezone.utc)
-    return {
-        "acs:SourceIp": caller.source_ip,
-        "acs:SecureTransport": str(caller.secure_transport).lower(),
-        "acs:CurrentTime": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "acs:MFAPresent": "false",
-    }
 
 
 def denied(caller: Caller, action: str) -> CloudError:
@@ -219,6 +201,8 @@ def _envelope(call: Call, code: str, message: str) -> dict[str, Any]:
 
 def _json(status: int, body: dict[str, Any], headers: Mapping[str, str]) -> Response:
     return Response(
-        json.dumps(body), status, {**headers, "x-acs-request-id": str(body["RequestId"])},
+        json.dumps(body),
+        status,
+        {**headers, "x-acs-request-id": str(body["RequestId"])},
         content_type="application/json;charset=utf-8",
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-import uuid
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -87,9 +86,7 @@ class Cloud:
         code: str | None = None,
     ) -> None:
         """Write a call into the journal."""
-        self.journal.append(
-            Entry(self.clock.now(), product, action, account, arn, status, code)
-        )
+        self.journal.append(Entry(self.clock.now(), product, action, account, arn, status, code))
 
     def close(self) -> None:
         """Stop what runs by itself."""
@@ -97,8 +94,3 @@ class Cloud:
             self.fc.close()
         self.mns.close()
         self.clock.close()
-
-
-def request_id() -> str:
-    """A request id in the cloud's own form."""
-    return str(uuid.uuid4()).upper()

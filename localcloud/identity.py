@@ -77,9 +77,11 @@ class Identity:
         """The account of a key, for faults and the journal; nothing is verified."""
         try:
             session = self._sessions.get(access_key_id)
-            return session.caller.account_uid if session else self.caller(access_key_id, None)[
-                0
-            ].account_uid
+            return (
+                session.caller.account_uid
+                if session
+                else self.caller(access_key_id, None)[0].account_uid
+            )
         except CloudError:
             return None
 

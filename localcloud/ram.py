@@ -114,9 +114,7 @@ def _policies_allow(
     return "Allow" in verdicts and "Deny" not in verdicts
 
 
-def _applies(
-    statement: Mapping[str, Any], action: str, resource: str, context: Context
-) -> bool:
+def _applies(statement: Mapping[str, Any], action: str, resource: str, context: Context) -> bool:
     if "Action" in statement:
         fits = _matches(_listed(statement["Action"]), action, ignore_case=True)
     else:

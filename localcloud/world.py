@@ -169,3 +169,7 @@ class World(Model):
                 if ecr.id == ecr_id:
                     return account, ecr
         return None
+
+
+class WorldError(ValueError):
+    """A world file that cannot be used: the file, the line, and what is wrong there."""

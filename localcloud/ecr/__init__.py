@@ -1,0 +1,6 @@
+"""Express Connect Router 2023-09-01."""
+
+from localcloud.ecr.operations import product
+from localcloud.ecr.state import Association, Ecr, Grant
+
+__all__ = ["Association", "Ecr", "Grant", "product"]
