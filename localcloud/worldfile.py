@@ -64,7 +64,7 @@ class _Loader(yaml.SafeLoader):
     """YAML without aliases: a world is written out, and no bomb hides in it."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):  # type: ignore[no-untyped-call]
+        if self.check_event(yaml.AliasEvent):
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(None, None, "aliases are not allowed", mark)
         return super().compose_node(parent, index)
@@ -120,15 +120,15 @@ def _check_whole(world: World, path: Path) -> None:
     """What no single entry shows: ids that are there twice, regions that are not."""
     seen: set[str] = set()
     for account in world.accounts:
-        instances = [*account.vpcs, *account.vbrs, *account.ecrs]
-        for name in [account.uid, *(one.id for one in instances)]:
+        ids = [one.id for one in account.vpcs] + [one.id for one in account.vbrs]
+        for name in [account.uid, *ids, *(one.id for one in account.ecrs)]:
             if name in seen:
                 raise WorldError(f"{path}: {name} is there twice")
             seen.add(name)
-        placed = [*account.vpcs, *account.vbrs, *account.queues, *account.topics]
-        for one in placed:
-            if one.region not in world.regions:
-                raise WorldError(f"{path}: {one.region} of account {account.uid} is no region here")
+        regions = {one.region for one in account.vpcs} | {one.region for one in account.vbrs}
+        regions |= {one.region for one in account.queues} | {one.region for one in account.topics}
+        for region in sorted(regions - set(world.regions)):
+            raise WorldError(f"{path}: {region} of account {account.uid} is no region here")
 
 
 def _list(value: Any) -> list[Any]:

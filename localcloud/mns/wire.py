@@ -232,7 +232,7 @@ class MnsWire:
         known = {one.attributes.name: one.attributes for one in self._mns.queues(uid)}
         region = self._cloud.world.regions[0]
         try:
-            wanted = QueueAttributes(name=queue, region=region, **fields)  # type: ignore[arg-type]
+            wanted = QueueAttributes(name=queue, region=region, **fields)
         except ValidationError:
             raise CloudError(400, "InvalidArgument", "An attribute is out of range.") from None
         if queue in known:
@@ -296,8 +296,8 @@ class MnsWire:
                 name=name,
                 endpoint=root.findtext("Endpoint") or "",
                 filter_tag=root.findtext("FilterTag"),
-                notify_strategy=root.findtext("NotifyStrategy") or "BACKOFF_RETRY",  # type: ignore[arg-type]
-                notify_content_format=root.findtext("NotifyContentFormat") or "XML",  # type: ignore[arg-type]
+                notify_strategy=root.findtext("NotifyStrategy") or "BACKOFF_RETRY",
+                notify_content_format=root.findtext("NotifyContentFormat") or "XML",
             )
         except ValidationError:
             raise CloudError(

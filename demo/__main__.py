@@ -1,0 +1,160 @@
+"""The whole path on this machine: tickets in, authorizations in accounts B, networks attached."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import requests
+from mns.account import Account
+from mns.mns_exception import MNSServerException
+from mns.queue import Message
+from rich.live import Live
+
+from demo import screen
+from demo.story import Ticket, tickets
+from localcloud import worldfile
+from localcloud.fc import Functions, load
+from localcloud.server import LocalCloud
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+ROOT = Path(__file__).parents[1]
+ACCOUNT_A = "1000200030004000"
+EXTERNAL_ID_KEY = "demo-external-id-key-demo-external-id-key"
+LONGEST_SECONDS = 60
+
+
+def main() -> int:
+    """Run the story; 0 where everything became of it that must, else 1."""
+    console = screen.console()
+    story = tickets()
+    with tempfile.TemporaryDirectory() as folder, deployed(Path(folder)) as local:
+        console.print(f"localcloud listens on {local.url}: 4 accounts, 2 ECRs, 2 functions\n")
+        show(story, Desk(local.url), console)
+        state = requests.get(f"{local.url}/_localcloud/state", timeout=5).json()
+        console.print(screen.authorizations(state["authorizations"]))
+        dead = Desk(local.url).depth("ecr-requests-dead", state)
+    return verdict(story, state, dead, console)
+
+
+def deployed(folder: Path) -> LocalCloud:
+    """The demo's world with the functions of s.yaml in it; the ledger is a file in `folder`."""
+    environ = {
+        **os.environ,
+        "LEDGER_URL": f"sqlite:///{folder}/ledger.db",
+        "EXTERNAL_ID_KEY": EXTERNAL_ID_KEY,
+        "CLOUD_SECONDS": "1",
+    }
+    functions = Functions(load(ROOT / "s.yaml", environ), account_uid=ACCOUNT_A, code=ROOT)
+    return LocalCloud(worldfile.load(ROOT / "demo" / "world.yaml"), functions=functions)
+
+
+class Desk:
+    """The ticketing system: it knows its queues and its own key, and nothing else."""
+
+    def __init__(self, url: str) -> None:
+        account = Account(url, "LTAI-demo-ticketing", "demo-ticketing-secret")
+        self._requests = account.get_queue("ecr-requests")
+        self._results = account.get_queue("ticketing-results")
+        self._requests.set_encoding(False)
+        self._results.set_encoding(False)
+
+    def post(self, request: dict[str, Any]) -> None:
+        """Put a request on the queue."""
+        self._requests.send_message(Message(json.dumps(request)))
+
+    def results(self) -> Iterator[dict[str, Any]]:
+        """The results that have come, each taken off its queue."""
+        try:
+            messages = self._results.batch_receive_message(16, 1)
+        except MNSServerException as error:
+            if error.type != "MessageNotExist":
+                raise
+            return
+        for message in messages:
+            yield json.loads(message.message_body)
+            self._results.delete_message(message.receipt_handle)
+
+    def depth(self, queue: str, state: dict[str, Any]) -> int:
+        """How many messages a queue of account A holds."""
+        return int(state["queues"][f"{ACCOUNT_A}/{queue}"][0])
+
+
+def show(story: list[Ticket], desk: Desk, console: Console) -> None:
+    """Post the tickets when their time has come and show what becomes of them, until all is told."""
+    started = time.monotonic()
+    live = console.is_terminal
+    table = Live(console=console, refresh_per_second=8) if live else nullcontext()
+    with table as view:
+        while not all(ticket.is_over for ticket in story):
+            now = time.monotonic()
+            if now - started > LONGEST_SECONDS:
+                break
+            post_due(story, desk, now)
+            for event in desk.results():
+                note(story, event, time.monotonic(), None if live else console)
+            if view is not None:
+                view.update(screen.ways(story, time.monotonic()))
+    if not live:
+        console.print(screen.ways(story, time.monotonic()))
+
+
+def post_due(story: list[Ticket], desk: Desk, now: float) -> None:
+    """Send every ticket that waits for nothing more."""
+    over = {ticket.request_id for ticket in story if ticket.is_over and not ticket.repeats}
+    for ticket in story:
+        if ticket.sent_at is None and (ticket.after is None or ticket.after in over):
+            ticket.sent_at = now
+            desk.post(ticket.request)
+
+
+def note(story: list[Ticket], event: dict[str, Any], now: float, console: Console | None) -> None:
+    """Write a result to the ticket that it answers: the first that is sent and still waits."""
+    data = event["data"]
+    ours = [
+        ticket
+        for ticket in story
+        if ticket.request_id == data["request_id"] and ticket.sent_at is not None
+    ]
+    waiting = [ticket for ticket in ours if not ticket.is_over]
+    for ticket in (waiting or ours)[:1]:
+        ticket.seen.append((data["outcome"], now))
+        ticket.seen_code = data.get("problem", {}).get("code")
+        if console is not None:
+            code = f" ({ticket.seen_code})" if ticket.seen_code else ""
+            took = now - (ticket.sent_at or now)
+            console.print(f"{took:5.1f}s  {data['request_id']}  {data['outcome']}{code}")
+
+
+def verdict(story: list[Ticket], state: dict[str, Any], dead: int, console: Console) -> int:
+    """Say whether all is as it must be."""
+    wrong = [ticket.title for ticket in story if not ticket.is_as_expected]
+    standing = {row["instance_id"]: row["association"] for row in state["authorizations"]}
+    must_stand = {
+        "vpc-t4npayments0asia": "ACTIVE",
+        "vbr-bp1factory0line1": "ACTIVE",
+        "vpc-bp1factory00plc": "",
+    }
+    if standing != must_stand:
+        wrong.append("what stands in the cloud")
+    if dead != 1:
+        wrong.append("the malformed message is the one dead letter")
+    if wrong:
+        console.print(f"NOT AS EXPECTED: {', '.join(wrong)}")
+        return 1
+    console.print("All as expected: every ticket has its answer, and nothing else stands.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
