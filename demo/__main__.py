@@ -91,7 +91,7 @@ class Desk:
 
 
 def show(story: list[Ticket], desk: Desk, console: Console) -> None:
-    """Post the tickets when their time has come and show what becomes of them, until all is told."""
+    """Post the tickets when their time has come; show what becomes of them until all is told."""
     started = time.monotonic()
     live = console.is_terminal
     table = Live(console=console, refresh_per_second=8) if live else nullcontext()

@@ -27,7 +27,7 @@ from shared.log import mask_value
 from shared.settle import Settler
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from shared.cloud.endpoints import Service
     from shared.contract import AuthorizationId
@@ -80,15 +80,17 @@ class House:
 
     Args:
         environ: The process's environment.
+        now: The clock, UTC.
 
     `context` is Function Compute's of the invocation at hand; older runtimes carry credentials
     there.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], now: Callable[[], datetime]) -> None:
         from shared.cloud.messages import Messages  # noqa: PLC0415 -- tests read settings without it
 
         self.environ = environ
+        self.now = now
         self.settings = settings(environ)
         self.registry = registry.load(Path(self.settings.registry_file))
         mask_value(self.settings.ledger_url)
@@ -101,7 +103,7 @@ class House:
             self.ledger,
             lambda body, tag: self.messages.publish(self.settings.result_topic, body, tag),
             source=f"acs:fc:{self.settings.region}:{self.settings.account_uid}:ecr-authorization",
-            now=utc_now,
+            now=now,
         )
 
     def endpoint(self, service: Service) -> str:
@@ -139,7 +141,7 @@ class House:
             ledger=self.ledger,
             announcer=self.announcer,
             registry=self.registry,
-            now=utc_now,
+            now=self.now,
             new_holder=lambda: uuid.uuid4().hex,
             lock_seconds=self.settings.lock_seconds,
         )
@@ -164,19 +166,21 @@ class Function:
         return {"messages": answer_each(queue_messages(event), self.inbox, self.worker)}
 
 
-def authorize() -> Function:
+def authorize(
+    environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] = utc_now
+) -> Function:
     """The authorize function."""
     from shared.cloud.network import Network  # noqa: PLC0415 -- attach does without
     from shared.cloud.sessions import Sessions  # noqa: PLC0415 -- attach does without
 
-    house = House(os.environ)
+    house = House(environ, now)
     account_b = AccountB(
-        sessions=Sessions(house.credentials, house.endpoint("STS"), house.settings.region, utc_now),
+        sessions=Sessions(house.credentials, house.endpoint("STS"), house.settings.region, now),
         router=house.router,
         network=Network(house.endpoint("VPC")),
         registry=house.registry,
         external_id_key=house.settings.external_id_key,
-        now=utc_now,
+        now=now,
     )
 
     def attached_by_hand(of: AuthorizationId) -> bool:
@@ -188,13 +192,15 @@ def authorize() -> Function:
         settler=house.settler("authorize", account_b.actions),
         announcer=house.announcer,
         attached_by_hand=attached_by_hand,
-        now=utc_now,
+        now=now,
     )
     return Function(house, house.inbox(), worker)
 
 
-def attach() -> Function:
+def attach(
+    environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] = utc_now
+) -> Function:
     """The attach function."""
-    house = House(os.environ)
-    account_a = AccountA(house.router, house.credentials, house.registry, utc_now)
+    house = House(environ, now)
+    account_a = AccountA(house.router, house.credentials, house.registry, now)
     return Function(house, house.inbox(), Attach(house.settler("attach", account_a.actions)))

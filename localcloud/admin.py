@@ -83,7 +83,7 @@ class Admin:
     def _set_switches(self, given: Any) -> dict[str, Any]:
         unknown = given.keys() - Switches.model_fields.keys()
         if unknown:
-            raise ValueError(f"no switch {sorted(unknown)[0]!r}")
+            raise ValueError(f"no switch {min(unknown)!r}")
         Switches.model_validate({**self._cloud.behaviour.switches.model_dump(), **given})
         for name, value in given.items():
             setattr(self._cloud.behaviour.switches, name, value)

@@ -76,7 +76,7 @@ class Cloud:
         self.mns = Mns(self)
         self.fc: Fc | None = None
 
-    def note(
+    def note(  # noqa: PLR0913 -- the fields of an entry
         self,
         product: str,
         action: str,

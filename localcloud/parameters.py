@@ -80,7 +80,7 @@ def number(params: Mapping[str, str], name: str, default: int, low: int, high: i
 
 
 def listed(params: Mapping[str, str], name: str) -> list[str]:
-    """A list as SDKs write it: `Name.1`, `Name.2`, …"""
+    """A list as SDKs write it: `Name.1`, `Name.2` and so on."""
     values: list[str] = []
     while (value := params.get(f"{name}.{len(values) + 1}")) is not None:
         values.append(value)

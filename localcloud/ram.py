@@ -65,7 +65,7 @@ def check(policy: Policy, *, trust: bool = False) -> None:
         raise PolicyError('a policy is an object with "Version": "1"')
     extra = policy.keys() - {"Version", "Statement"}
     if extra:
-        raise PolicyError(f"unknown key {sorted(extra)[0]!r} in a policy")
+        raise PolicyError(f"unknown key {min(extra)!r} in a policy")
     statements = policy.get("Statement")
     if not isinstance(statements, Sequence) or isinstance(statements, str) or not statements:
         raise PolicyError("Statement is a list that is not empty")
@@ -84,15 +84,17 @@ def _check_statement(statement: Any, *, trust: bool) -> None:
     who_or_what = {"Principal"} if trust else {"Resource", "NotResource"}
     extra = statement.keys() - {"Effect", "Action", "NotAction", "Condition", "Sid"} - who_or_what
     if extra:
-        raise PolicyError(f"unknown key {sorted(extra)[0]!r}")
-    for one, other in (("Action", "NotAction"), ("Resource", "NotResource")):
-        if one == "Resource" and trust:
-            continue
+        raise PolicyError(f"unknown key {min(extra)!r}")
+    pairs = [("Action", "NotAction")] + ([] if trust else [("Resource", "NotResource")])
+    for one, other in pairs:
         if (one in statement) == (other in statement):
             raise PolicyError(f"either {one} or {other} is given")
     if trust and not isinstance(statement.get("Principal"), Mapping):
         raise PolicyError("Principal is an object")
-    conditions = statement.get("Condition", {})
+    _check_conditions(statement.get("Condition", {}))
+
+
+def _check_conditions(conditions: Any) -> None:
     if not isinstance(conditions, Mapping):
         raise PolicyError("Condition is an object")
     for operator, keys in conditions.items():

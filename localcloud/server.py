@@ -19,6 +19,8 @@ from localcloud.quotas import throttled
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from typing_extensions import Self
+
     from localcloud.behaviour import Behaviour, Fault
     from localcloud.clock import Clock
     from localcloud.fc import Functions
@@ -153,7 +155,7 @@ class LocalCloud:
         """The same as a URL."""
         return f"http://{self.endpoint}"
 
-    def __enter__(self) -> LocalCloud:
+    def __enter__(self) -> Self:
         """Listen, then run the functions."""
         self._thread.start()
         if self._functions is not None:

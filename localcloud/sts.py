@@ -29,7 +29,7 @@ def product(cloud: Cloud) -> Product:
             "AssumeRole": Operation(
                 answer=lambda call: _assume_role(cloud, call),
                 resources=lambda call: [call.params.get("RoleArn", "")],
-                context=lambda call: _context(call),
+                context=_context,
             ),
             "GetCallerIdentity": Operation(
                 answer=_caller_identity, resources=lambda _: [], needs_permission=False

@@ -54,7 +54,7 @@ def product(cloud: Cloud) -> Product:
     )
 
 
-def _vpcs(cloud: Cloud, call: Call, account: Account) -> dict[str, Any]:
+def _vpcs(_: Cloud, call: Call, account: Account) -> dict[str, Any]:
     ids = [one for one in call.params.get("VpcId", "").split(",") if one]
     if len(ids) > _IDS_LIMIT:
         raise CloudError(400, "InvalidVpcId.TooMany", f"At most {_IDS_LIMIT} ids can be given.")

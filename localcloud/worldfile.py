@@ -97,7 +97,7 @@ def _policy(given: Any, path: Path, place: tuple[str | int, ...], *, trust: bool
         text = _text(path.parent / str(given["file"]), place)
         missing = set(_PLACEHOLDER.findall(text)) - values.keys()
         if missing:
-            raise _PolicyAt(place, f"{given['file']} needs `with: {sorted(missing)[0]}`")
+            raise _PolicyAt(place, f"{given['file']} needs `with: {min(missing)}`")
         try:
             given = json.loads(_PLACEHOLDER.sub(lambda one: str(values[one[1]]), text))
         except ValueError:

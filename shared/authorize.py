@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from pydantic import SecretStr
 
 from shared import leases, policy, registry
 from shared.announce import Announcer, rejection, unreadable
-from shared.authorization import Authorization
 from shared.cloud.errors import Refused
 from shared.cloud.sessions import Role, session_name, session_policy
 from shared.contract import BadMessage, Problem, Request, read_request, read_result
@@ -22,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from pydantic import SecretStr
+
+    from shared.authorization import Authorization
     from shared.cloud.credentials import Credentials
     from shared.cloud.network import Network
     from shared.cloud.router import Router

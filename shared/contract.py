@@ -41,6 +41,7 @@ FINAL: Final[frozenset[str]] = frozenset({"attached", "revoked", "rejected", "fa
 
 ALL_LEASES: Final = "all"
 MAX_MESSAGE_BYTES: Final = 65536
+_FAULTS_SHOWN: Final = 8
 _TYPE_PREFIX: Final = "ecr.authorization."
 
 
@@ -82,15 +83,10 @@ class AuthorizationId(Model):
     @property
     def key(self) -> str:
         """The id as one word, the ledger's key."""
-        return ":".join(
-            (
-                self.ecr_id,
-                self.instance_id,
-                self.instance_region_id,
-                self.ecr_owner_uid,
-                self.instance_type,
-                self.instance_owner_uid,
-            )
+        place = f"{self.instance_id}:{self.instance_region_id}"
+        return (
+            f"{self.ecr_id}:{place}:{self.ecr_owner_uid}:{self.instance_type}:"
+            f"{self.instance_owner_uid}"
         )
 
 
@@ -265,9 +261,10 @@ def _in_words(error: ValidationError) -> str:
     faults = error.errors(include_url=False, include_context=False, include_input=False)
     shown = [
         f"{'.'.join(_safe(part) for part in fault['loc']) or 'request'}: {fault['msg']}"
-        for fault in faults[:8]
+        for fault in faults[:_FAULTS_SHOWN]
     ]
-    more = f"; and {len(faults) - 8} more" if len(faults) > 8 else ""
+    hidden = len(faults) - _FAULTS_SHOWN
+    more = f"; and {hidden} more" if hidden > 0 else ""
     return "; ".join(shown) + more
 
 

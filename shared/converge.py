@@ -34,7 +34,7 @@ class Step(Enum):
 
     @property
     def worker(self) -> Worker:
-        """authorize acts in account B, attach in account A."""
+        """Who may: authorize acts in account B, attach in account A."""
         return "authorize" if self in _IN_ACCOUNT_B else "attach"
 
     @property

@@ -142,8 +142,8 @@ class Inbox:
         except BadMessage as bad:
             self._refuse(message, worker, bad)
             return
-        except Exception as error:  # noqa: BLE001 -- the one edge: neighbours must not suffer
-            log.error("message_failed", exc_info=True, attempt=attempt)
+        except Exception as error:
+            log.exception("message_failed", attempt=attempt)
             again = Again(type(error).__name__)
         if again is not None:
             self._again(document, worker, attempt, again)

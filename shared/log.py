@@ -247,7 +247,7 @@ def _masked(_: Any, __: str, event: MutableMapping[str, Any]) -> Any:
     return {key: _plain(value, key, 0) for key, value in event.items() if value is not None}
 
 
-def _plain(value: Any, key: str, depth: int) -> Any:
+def _plain(value: Any, key: str, depth: int) -> Any:  # noqa: PLR0911 -- one line a kind
     """The value as JSON takes it, its secrets masked, its length bounded."""
     if isinstance(value, SecretStr | SecretBytes) or _is_secret(key):
         return MASK

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import base64
 import hmac
-from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import yaml
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 
 from shared.contract import AccountUid, EcrId, InstanceId, Model, RegionId, Text
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 MAX_BYTES: Final = 4 * 1024 * 1024
 ByHand = Literal["wait", "dissociate", "refuse"]
 
 
-class BadRegistry(ValueError):  # noqa: N818 -- named like its siblings
+class BadRegistry(ValueError):
     """registry.yaml cannot be used: what is wrong, and where."""
 
 
@@ -46,8 +48,9 @@ class Allowed(Model):
 
 
 class CrossAccountVbr(Model):
-    """Alibaba Cloud has enabled this account's VBRs for other accounts' ECRs; `proof` says where
-    that is on record (the support case, the customer manager's confirmation).
+    """Alibaba Cloud has enabled this account's VBRs for other accounts' ECRs.
+
+    `proof` says where that is on record: the support case, the customer manager's confirmation.
     """
 
     proof: Text
@@ -130,7 +133,10 @@ class _StrictLoader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.composer.ComposerError(
-                None, None, "aliases are not allowed", self.peek_event().start_mark  # type: ignore[no-untyped-call]
+                None,
+                None,
+                "aliases are not allowed",
+                self.peek_event().start_mark,  # type: ignore[no-untyped-call]
             )
         return super().compose_node(parent, index)
 

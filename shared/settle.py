@@ -356,7 +356,9 @@ def _awake(record: Authorization, worker: Worker) -> Authorization:
     """Time has passed since what was on its way was seen: it must be looked at again."""
     if worker == "authorize" and record.grant.state == "settling":
         return record.with_grant("unknown")
-    if worker == "attach" and record.association.state in ("creating", "deleting"):
+    passing = record.association.state in ("creating", "deleting")
+    left_to_hand = record.association.state == "active" and not record.live_leases
+    if worker == "attach" and (passing or left_to_hand):
         return record.with_association("unknown")
     return record
 

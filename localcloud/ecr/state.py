@@ -226,7 +226,7 @@ class Ecr:
         key = (account_uid, action, token)
         first = self._answers.get(key)
         if first is not None and now - first.at <= switches.token_retention_seconds:
-            if first.params != params and switches.token_reuse == "mismatch_is_error":
+            if first.params != params and switches.token_reuse == "mismatch_is_error":  # noqa: S105 -- a switch
                 raise CloudError(
                     400, "IdempotentParameterMismatch", "The token was used with other parameters."
                 )

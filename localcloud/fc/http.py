@@ -122,11 +122,12 @@ def to_destination(  # noqa: PLR0913 -- all that the payload tells
     found = _TARGET.fullmatch(target)
     if found is None:
         return
+    place = f"{fc.props(name).region}:{fc.settings.account_uid}"
     payload = {
         "timestamp": int(fc.cloud.clock.now() * 1000),
         "requestContext": {
             "requestId": request_id(),
-            "functionArn": f"acs:fc:{fc.props(name).region}:{fc.settings.account_uid}:functions/{name}",
+            "functionArn": f"acs:fc:{place}:functions/{name}",
             "condition": condition,
         },
         "requestPayload": event.decode("utf-8", "replace"),

@@ -40,7 +40,7 @@ def connect(fc: Fc, function: str, trigger: Trigger) -> None:
         _tick(fc, function, trigger.triggerName, config)
 
 
-# EventBridge ---------------------------------------------------------------------------------------
+# EventBridge --------------------------------------------------------------------------------------
 
 
 class Stream:
@@ -190,7 +190,7 @@ class Stream:
         return delays[:most] if most else delays
 
 
-# Topic ---------------------------------------------------------------------------------------------
+# Topic --------------------------------------------------------------------------------------------
 
 
 def _subscribe(fc: Fc, function: str, trigger: Trigger, config: MnsTopicConfig) -> None:
@@ -211,7 +211,7 @@ def _subscribe(fc: Fc, function: str, trigger: Trigger, config: MnsTopicConfig) 
     )
 
 
-# Timer ---------------------------------------------------------------------------------------------
+# Timer --------------------------------------------------------------------------------------------
 
 
 def timer_event(name: str, payload: str, at: float) -> bytes:

@@ -120,9 +120,9 @@ class FcWire:
             task = request.headers.get("x-fc-async-task-id")
             if task is not None and not _TASK_ID.fullmatch(task):
                 raise CloudError(400, "InvalidArgument", "The task id is wrongly formed.")
-            if task is None or self._fc.first_of(name, task):
-                if not self._fc.invoke_async(name, event):
-                    raise CloudError(413, "PayloadTooLarge", "an async event holds 128 KB at most")
+            first = task is None or self._fc.first_of(name, task)
+            if first and not self._fc.invoke_async(name, event):
+                raise CloudError(413, "PayloadTooLarge", "an async event holds 128 KB at most")
             return Response(b"", 202, headers)
         before = len(self._fc.logs(name))
         outcome = self._fc.invoke(name, event, asked_as=asked)

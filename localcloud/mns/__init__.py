@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 import requests
 
-from localcloud.behaviour import DeliveryFault
 from localcloud.call import CloudError
 from localcloud.clock import VirtualClock
 from localcloud.mns.queue import Message, Queue
@@ -28,13 +27,14 @@ from localcloud.mns.topic import (
     function_event,
 )
 from localcloud.mns.wire import MnsWire
-from localcloud.world import Queue as QueueAttributes
-from localcloud.world import Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from localcloud.behaviour import DeliveryFault
     from localcloud.cloud import Cloud
+    from localcloud.world import Queue as QueueAttributes
+    from localcloud.world import Subscription
 
 __all__ = ["Message", "Mns", "Published"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable
 
     from localcloud.world import Subscription

@@ -6,7 +6,7 @@ import re
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
-from xml.etree import ElementTree as Xml
+from xml.etree import ElementTree as Xml  # noqa: ICN001 -- names that read
 from xml.sax.saxutils import escape
 
 from pydantic import ValidationError
@@ -310,13 +310,7 @@ class MnsWire:
         self._mns.subscribers(uid, topic).pop(name, None)
         return Response(status=204)
 
-    def _get_subscription_attributes(
-        self,
-        request: Request,
-        uid: str,
-        topic: str,
-        name: str,  # noqa: ARG002
-    ) -> Response:
+    def _get_subscription_attributes(self, _: Request, uid: str, topic: str, name: str) -> Response:
         known = self._mns.subscribers(uid, topic).get(name)
         if known is None:
             raise CloudError(404, "SubscriptionNotExist", "There is no such subscription.")

@@ -34,7 +34,7 @@ class ResultRecord(Model):
     published_at: datetime | None = None
 
 
-class LedgerUnavailable(Exception):  # noqa: N818 -- a state, as its siblings in cloud.errors
+class LedgerUnavailable(Exception):
     """The ledger cannot be reached or does not answer: nothing may be done without it."""
 
 

@@ -181,9 +181,7 @@ class System:
     def _authorize(self) -> Authorize:
         ports: Any = self.ports
         announcer = Announcer(self.ledger, ports.publish, "test", self._now)
-        account_b = AccountB(
-            ports, ports, ports, self.registry, SecretStr("k" * 32), self._now
-        )
+        account_b = AccountB(ports, ports, ports, self.registry, SecretStr("k" * 32), self._now)
         return Authorize(
             ledger=self.ledger,
             registry=self.registry,

@@ -57,7 +57,9 @@ def test_two_tickets_hold_one_authorization_until_the_last_one_ends():
     system.post(request("revoke_vpc"))
     system.run()
     assert system.ports.grants
-    held = next(one["data"] for one in system.ports.published if one["data"]["outcome"] == "revoked")
+    held = next(
+        one["data"] for one in system.ports.published if one["data"]["outcome"] == "revoked"
+    )
     assert held["held_by"] == ["CHG-2"]
     system.post(request("revoke_vpc", request_id="CHG-4", lease="CHG-2"))
     system.run()
@@ -186,9 +188,21 @@ def test_what_account_a_attached_by_hand_is_waited_for():
     of = next(system.ledger.authorizations()).id
     system.ports.associate(None, of, "by hand")
     system.ports.now += timedelta(minutes=1)
-    system.post(request("grant_attached_by_hand", request_id="R-2", action="revoke", lease="CHG-1007", attach=True))
+    system.post(
+        request(
+            "grant_attached_by_hand",
+            request_id="R-2",
+            action="revoke",
+            lease="CHG-1007",
+            attach=True,
+        )
+    )
     for _ in range(3):
-        due, body = system.ports.queues["requests"].pop(0) if system.ports.queues["requests"] else (None, None)
+        _due, body = (
+            system.ports.queues["requests"].pop(0)
+            if system.ports.queues["requests"]
+            else (None, None)
+        )
         if body:
             system.deliver("requests", body)
     assert system.ports.grants
@@ -203,7 +217,15 @@ def test_a_revoke_of_what_is_attached_by_hand_is_refused_where_the_registry_says
     system.run()
     of = next(system.ledger.authorizations()).id
     system.ports.associate(None, of, "by hand")
-    system.post(request("grant_attached_by_hand", request_id="R-2", action="revoke", lease="CHG-1007", attach=True))
+    system.post(
+        request(
+            "grant_attached_by_hand",
+            request_id="R-2",
+            action="revoke",
+            lease="CHG-1007",
+            attach=True,
+        )
+    )
     system.run()
     assert system.ports.outcomes[-1] == ("R-2", "rejected")
     assert system.ports.grants

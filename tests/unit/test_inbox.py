@@ -116,7 +116,11 @@ def test_a_dead_letter_always_fits_its_queue():
     assert len(json.dumps(worker.sent[0][1]).encode()) <= MAX_MESSAGE_BYTES
 
 
-@given(st.integers(1, 10**9), st.floats(0, 1, exclude_max=True), st.sampled_from(["error", "cloud", "person"]))
+@given(
+    st.integers(1, 10**9),
+    st.floats(0, 1, exclude_max=True),
+    st.sampled_from(["error", "cloud", "person"]),
+)
 def test_a_delay_is_one_that_a_queue_takes(attempt, chance, wait):
     delay = Pace().delay(Again("x", wait=wait), attempt, lambda: chance)
     assert 1 <= delay <= 604800

@@ -1,0 +1,72 @@
+# Everything here works on a machine that has Python >= 3.10, make and the package index.
+# `make` alone lists the targets.
+
+PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+CODE := functions shared localcloud
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types boundaries tests bench contracts lock package up clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1|\2/' \
+		| column -t -s '|' 2>/dev/null || grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST)
+
+demo: .venv/ready ## watch ten tickets go their way through a cloud on this machine
+	@$(BIN)/python -m demo
+
+up: .venv/ready ## run the same cloud and functions until you stop them
+	@$(BIN)/python -m demo.up
+
+test: lint types boundaries tests ## everything that CI checks
+
+lint: .venv/ready ## ruff: rules and form
+	@echo "== ruff =="
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: .venv/ready ## mypy --strict
+	@echo "== mypy --strict =="
+	@$(BIN)/mypy
+
+boundaries: .venv/ready ## which part may import which
+	@echo "== import contracts =="
+	@$(BIN)/lint-imports
+
+tests: .venv/ready ## pytest
+	@echo "== pytest =="
+	@$(BIN)/python -m pytest
+
+bench: .venv/ready ## measure, beside what one would do instead; writes benchmarks/results.json
+	@$(BIN)/python -m benchmarks
+
+contracts: .venv/ready ## write contracts/*.json from the models
+	@$(BIN)/python -m contracts
+
+lock: .venv/ready ## compile requirements/*.txt anew (use Python 3.10, the oldest that is run)
+	@$(BIN)/python -m pip install --quiet pip-tools
+	@cd requirements && for f in runtime dev; do CUSTOM_COMPILE_COMMAND="make lock" \
+		../$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
+		--no-emit-index-url --no-emit-trusted-host --no-emit-options --no-emit-find-links \
+		--output-file $$f.txt $$f.in || exit 1; done
+
+package: .venv/ready ## build dist/function, the code that s.yaml deploys
+	@rm -rf dist/function && mkdir -p dist/function
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --only-binary=:none: \
+		--target dist/function -r requirements/runtime.txt
+	@cp -r functions shared registry.yaml dist/function/
+	@find dist/function -name __pycache__ -prune -exec rm -rf {} +
+	@du -sh dist/function
+
+clean: ## remove what was built and installed
+	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.venv/ready: requirements/dev.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.10 or newer is needed: set PYTHON=/path/to/python3"; exit 1; }
+	@echo "== installing into .venv (once) =="
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/dev.txt
+	@touch $@
