@@ -119,15 +119,21 @@ def post_due(story: list[Ticket], desk: Desk, now: float) -> None:
 
 
 def note(story: list[Ticket], event: dict[str, Any], now: float, console: Console | None) -> None:
-    """Write a result to the ticket that it answers: the first that is sent and still waits."""
+    """Write a result to the ticket that it answers: the first that is sent and still waits.
+
+    A result may come twice, equal by its id and its bytes; the second one is none.
+    """
     data = event["data"]
     ours = [
         ticket
         for ticket in story
-        if ticket.request_id == data["request_id"] and ticket.sent_at is not None
+        if ticket.request_id == data["request_id"]
+        and ticket.sent_at is not None
+        and event["id"] not in ticket.seen_ids
     ]
     waiting = [ticket for ticket in ours if not ticket.is_over]
-    for ticket in (waiting or ours)[:1]:
+    for ticket in (waiting or [one for one in ours if not one.repeats])[:1]:
+        ticket.seen_ids.add(event["id"])
         ticket.seen.append((data["outcome"], now))
         ticket.seen_code = data.get("problem", {}).get("code")
         if console is not None:

@@ -32,6 +32,7 @@ class Ticket:
     sent_at: float | None = None
     seen: list[tuple[str, float]] = field(default_factory=list)
     seen_code: str | None = None
+    seen_ids: set[str] = field(default_factory=set)
 
     @property
     def request(self) -> dict[str, Any]:

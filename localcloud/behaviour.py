@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class Model(BaseModel):
-    """Strict: an unknown switch is a mistake."""
+    """Strict: an unknown switch is a mistake. The docstring of a field is its description."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config = ConfigDict(
+        extra="forbid", validate_assignment=True, use_attribute_docstrings=True
+    )
 
 
 class Switches(Model):
@@ -71,7 +73,9 @@ class Switches(Model):
     quotas: bool = True
     """The per-minute API quotas are enforced."""
     writes_per_minute: int = 120
+    """How many writes of one API an account has in a minute."""
     reads_per_minute: int = 300
+    """How many reads of one API an account has in a minute."""
     external_id_refusal: Literal["NoPermission", "InvalidParameter.ExternalId"] = "NoPermission"
     """The code when an ExternalId is missing or wrong."""
 
@@ -89,6 +93,20 @@ class Switches(Model):
     """A function's HTTP answer without statusCode: 502, or 200 with the answer as its body."""
     credentials_refresh: bool = False
     """A living instance sees new credentials in its environment before the old ones expire."""
+
+    @classmethod
+    def described(cls) -> list[tuple[str, str, str]]:
+        """Each switch: its name, its values (the default first), and what it settles."""
+        rows = []
+        for name, field in cls.model_fields.items():
+            if get_origin(field.annotation) is Literal:
+                values = ", ".join(get_args(field.annotation))
+            elif field.annotation is bool:
+                values = "true, false" if field.default else "false, true"
+            else:
+                values = str(field.default)
+            rows.append((name, values, " ".join((field.description or "").split())))
+        return rows
 
 
 class Fault(Model):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
     Column,
@@ -20,6 +22,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from shared.authorization import Authorization
 from shared.contract import Result
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+_WAL_TRIES: Final = 100
 _metadata = MetaData()
 _requests = Table(
     "requests",
@@ -61,8 +65,12 @@ class SqlLedger:
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
-        with _available():
-            _metadata.create_all(self._engine)
+        with self._connection() as connection:
+            # Instances start together: each asks for what another may be making.
+            for table in _metadata.sorted_tables:
+                connection.execute(CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
 
     def close(self) -> None:
         """Give back the connections."""
@@ -192,5 +200,13 @@ def _is_sqlite(url: str) -> bool:
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
     """Readers and one writer at once, and a writer waits for another (milliseconds)."""
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000"):
-        connection.execute(f"PRAGMA {pragma}").close()
+    connection.execute("PRAGMA busy_timeout=10000").close()
+    for last in (*[False] * _WAL_TRIES, True):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+            break
+        except sqlite3.OperationalError:  # another instance is changing the mode: no wait helps
+            if last:
+                raise
+            time.sleep(0.02)
+    connection.execute("PRAGMA synchronous=NORMAL").close()
