@@ -283,6 +283,8 @@ class _Runner:
         self.log.append(f"FC Invoke Start RequestId: {asked}")
         outcome = instance.invoke(event, asked, refreshed)
         self.log.append(f"FC Invoke End RequestId: {asked}")
+        if not outcome.alive:
+            instance.kill()
         with self._changed:
             self._busy.remove(instance)
             if outcome.alive:
