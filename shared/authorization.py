@@ -62,9 +62,13 @@ class GrantSeen(Model):
 
 
 class AssociationSeen(Model):
-    """Account A's side: what was last seen, and the last call that said yes."""
+    """Account A's side: what was last seen, and the last call that said yes.
+
+    `by_us` is set once we have asked for the association; else account A's people made it.
+    """
 
     state: AssociationState = "absent"
+    by_us: bool = False
     association_id: str | None = None
     said: Literal["associate", "dissociate"] | None = None
     said_at: datetime | None = None

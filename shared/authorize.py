@@ -139,7 +139,7 @@ class Authorize:
         """Where the registry says so, nothing is revoked that account A's people have attached."""
         if self.registry.ecrs[request.ecr_id].by_hand != "refuse":
             return None
-        if any(lease.attach for lease in known.leases) or not self.attached_by_hand(known.id):
+        if known.association.by_us or not self.attached_by_hand(known.id):
             return None
         return Problem(
             code="still_attached",

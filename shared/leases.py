@@ -63,6 +63,8 @@ def _with_lease(
         return record
     if not record.live_leases:
         record = record.next_generation()
+        if record.association.state == "absent":
+            record = record.with_association("absent", by_us=False)
     held = Lease(
         id=request.request_id,
         ticket=request.ticket,
@@ -130,11 +132,11 @@ def wanted(record: Authorization, by_hand: str) -> Wanted:
             `dissociate` or `refuse`.
     """
     live = record.live_leases
-    attached_by_us = any(lease.attach for lease in record.leases if lease.since is not None)
+    by_us = record.association.by_us
     return Wanted(
         granted=bool(live),
         attached=any(lease.attach for lease in live),
-        left_to_hand=not live and not attached_by_us and by_hand != "dissociate",
+        left_to_hand=not live and not by_us and by_hand != "dissociate",
     )
 
 

@@ -367,7 +367,9 @@ def _asked(record: Authorization, step: Step) -> Authorization:
     """What the step changes is not known from here on, until its answer is on record."""
     if step in (Step.GRANT, Step.REVOKE):
         return record.with_grant("unknown")
-    if step in (Step.ASSOCIATE, Step.DISSOCIATE):
+    if step is Step.ASSOCIATE:
+        return record.with_association("unknown", by_us=True)
+    if step is Step.DISSOCIATE:
         return record.with_association("unknown")
     return record
 

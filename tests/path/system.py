@@ -127,6 +127,12 @@ class PathSystem:
     def calls(self, *products: str) -> list[str]:
         return [entry.action for entry in self.cloud.journal if entry.product in products]
 
+    def raw_dead_letters(self, queue: str = "ecr-requests-dead") -> int:
+        """How many messages lie there, whoever put them: we, or EventBridge."""
+        return len(self.cloud.mns.queue(ACCOUNT_A, queue).peek(1000))
+
     def dead_letters(self, queue: str = "ecr-requests-dead") -> list[dict[str, Any]]:
+        """What our functions have buried, each with its reason."""
         found = self.cloud.mns.queue(ACCOUNT_A, queue).peek(1000)
-        return [json.loads(message.body) for message in found]
+        ours = [message.body for message in found if message.body.startswith(b'{"queue"')]
+        return [json.loads(body) for body in ours]
