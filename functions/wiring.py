@@ -119,6 +119,11 @@ class House:
         """The function's own credentials, as they are now."""
         return from_environment(self.environ, self.context)
 
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.messages.close()
+        self.ledger.close()
+
     def inbox(self) -> Inbox:
         """The answers to this function's queue."""
         return Inbox(

@@ -106,7 +106,7 @@ def _faulty(fault: Fault, wire: Wire, request: Request) -> Response:
 
 
 class _Handler(WSGIRequestHandler):
-    """Keep-alive as the SDKs expect it; no log line for each request; no delay between packets."""
+    """HTTP/1.1, one request a connection; no log line for each; no delay between packets."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True

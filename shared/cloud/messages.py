@@ -1,12 +1,14 @@
 """MNS (SMQ): queues and the result topic, by the official SDK made safe for threads and time.
 
-The SDK's connection is not thread-safe and gets no time-out over TLS, so each thread has an
-account object of its own and the time-out is set where http.client reads it.
+The SDK's account object holds one connection, which is not thread-safe and gets no time-out over
+TLS. So each call takes an account object out of a pool for itself alone, and the time-out is set
+where http.client reads it.
 """
 
 from __future__ import annotations
 
-import threading
+from collections import deque
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +21,7 @@ from shared.cloud.errors import OutcomeUnknown, failure
 from shared.contract import MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from shared.cloud.credentials import Credentials
 
@@ -60,7 +62,7 @@ class Messages:
         self._endpoint = endpoint
         self._provider = _Provider(credentials)
         self._timeout = timeout_seconds
-        self._local = threading.local()
+        self._idle: deque[Account] = deque()
 
     def send(self, queue: str, body: str, delay_seconds: int = 0) -> str:
         """The message is on the queue and seen after the delay. Gives its id."""
@@ -68,7 +70,7 @@ class Messages:
         if not 0 <= delay_seconds <= _LONGEST_DELAY_SECONDS:
             raise ValueError(f"a queue delays by 0 to {_LONGEST_DELAY_SECONDS} seconds")
         message = Message(body, delay_seconds)
-        return str(self._called(lambda: self._queue(queue).send_message(message).message_id))
+        return str(self._called(lambda of: _queue(of, queue).send_message(message)).message_id)
 
     def publish(self, topic: str, body: str, tag: str) -> str:
         """The message is on the topic, for subscribers of its tag. Gives its id."""
@@ -76,19 +78,16 @@ class Messages:
         if not 1 <= len(tag) <= _LONGEST_TAG:
             raise ValueError(f"a tag has 1 to {_LONGEST_TAG} characters")
         message = TopicMessage(body, tag)
-        return str(
-            self._called(
-                lambda: self._account().get_topic(topic).publish_message(message).message_id
-            )
-        )
+        sent = self._called(lambda of: of.get_topic(topic).publish_message(message))
+        return str(sent.message_id)
 
     def receive(self, queue: str, wait_seconds: int = 0, most: int = _BATCH) -> list[Received]:
         """Up to `most` messages, waited for at most `wait_seconds` (0 to 30)."""
         wait = min(wait_seconds, LONGEST_POLL_SECONDS)
-        self._account().mns_client.http.conn.timeout = self._timeout + wait
+        count = min(most, _BATCH)
         try:
             found = self._called(
-                lambda: self._queue(queue).batch_receive_message(min(most, _BATCH), wait)
+                lambda of: _queue(of, queue).batch_receive_message(count, wait), wait
             )
         except OutcomeUnknown as unknown:
             if unknown.cloud_code == _NOTHING_THERE:
@@ -100,39 +99,53 @@ class Messages:
 
     def delete(self, queue: str, receipt: str) -> None:
         """The received message does not come back."""
-        self._called(lambda: self._queue(queue).delete_message(receipt))
+        self._called(lambda of: _queue(of, queue).delete_message(receipt))
 
-    def _queue(self, name: str) -> Any:
-        queue = self._account().get_queue(name)
-        queue.set_encoding(False)  # the SDK would base64-encode what others read as JSON
-        return queue
+    def close(self) -> None:
+        """Close the connections that are idle."""
+        while self._idle:
+            self._idle.pop().mns_client.http.conn.close()
 
-    def _account(self) -> Any:
-        account = getattr(self._local, "account", None)
-        if account is None:
-            account = Account(self._endpoint, credentials_provider=self._provider)
-            account.mns_client.http.conn.timeout = self._timeout
-            account.mns_client.http.conn.connection_timeout = self._timeout
-            self._local.account = account
-        return account
-
-    def _called(self, operation: Callable[[], Any]) -> Any:
-        """The operation's answer.
+    def _called(self, operation: Callable[[Any], Any], wait_seconds: float = 0) -> Any:
+        """The operation's answer, given an account object.
 
         A connection that went stale while the instance was frozen is opened again once: a message
         that goes out twice does no harm here.
         """
-        for last in (False, True):
-            try:
-                return operation()
-            except MNSServerException as error:
-                raise failure(
-                    error.type, str(error.message)[:500], request_id=error.req_id
-                ) from None
-            except MNSClientException as error:
-                if last or "timed out" in str(error.message):
-                    raise OutcomeUnknown(str(error.type), "no answer from MNS") from None
+        with self._account(self._timeout + wait_seconds) as account:
+            for last in (False, True):
+                try:
+                    return operation(account)
+                except MNSServerException as error:
+                    raise failure(
+                        error.type, str(error.message)[:500], request_id=error.req_id
+                    ) from None
+                except MNSClientException as error:
+                    if last or "timed out" in str(error.message):
+                        raise OutcomeUnknown(str(error.type), "no answer from MNS") from None
         raise AssertionError("unreachable")
+
+    @contextmanager
+    def _account(self, timeout_seconds: float) -> Iterator[Any]:
+        """An account object with its connection, for one caller at a time."""
+        try:
+            account = self._idle.pop()
+        except IndexError:
+            account = Account(self._endpoint, credentials_provider=self._provider)
+        connection = account.mns_client.http.conn
+        connection.timeout = connection.connection_timeout = timeout_seconds
+        if connection.sock is not None:
+            connection.sock.settimeout(timeout_seconds)
+        try:
+            yield account
+        finally:
+            self._idle.append(account)
+
+
+def _queue(account: Any, name: str) -> Any:
+    queue = account.get_queue(name)
+    queue.set_encoding(False)  # the SDK would base64-encode what others read as JSON
+    return queue
 
 
 class _Provider:

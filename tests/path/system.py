@@ -72,12 +72,15 @@ class PathSystem:
     def __exit__(self, *_: object) -> None:
         self.local.__exit__()
         for function in self._functions.values():
-            function.house.ledger.close()
+            function.house.close()
 
     def _caller(self, name: str) -> Any:
         def call(event: bytes) -> object:
             function = self._functions.get(name)
-            if function is None or self.clock.now() > self._over_at:
+            if function is not None and self.clock.now() > self._over_at:
+                function.house.close()
+                function = None
+            if function is None:
                 function = self._built(name)
             return logged(function.answer)(event, None)
 
