@@ -19,7 +19,10 @@ demo: .venv/ready ## watch ten tickets go their way through a cloud on this mach
 	@$(BIN)/python -m demo
 
 up: .venv/ready ## run the same cloud and functions until you stop them
-	@$(BIN)/python -m demo.up
+	@mkdir -p .local && rm -f .local/ledger.db*
+	@LEDGER_URL=sqlite:///$(CURDIR)/.local/ledger.db CLOUD_SECONDS=1 \
+		EXTERNAL_ID_KEY=demo-external-id-key-demo-external-id-key \
+		$(BIN)/python -m localcloud up --world demo/world.yaml --s-yaml s.yaml --code .
 
 test: lint types boundaries tests ## everything that CI checks
 
@@ -62,7 +65,7 @@ package: .venv/ready ## build dist/function, the code that s.yaml deploys
 	@du -sh dist/function
 
 clean: ## remove what was built and installed
-	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .local dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/ready: requirements/dev.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.10 or newer is needed: set PYTHON=/path/to/python3"; exit 1; }

@@ -12,19 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import requests
-from mns.account import Account
-from mns.mns_exception import MNSServerException
-from mns.queue import Message
 from rich.live import Live
 
 from demo import screen
+from demo.desk import Desk
 from demo.story import Ticket, tickets
 from localcloud import worldfile
 from localcloud.fc import Functions, load
 from localcloud.server import LocalCloud
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from rich.console import Console
 
@@ -40,10 +38,10 @@ def main() -> int:
     story = tickets()
     with tempfile.TemporaryDirectory() as folder, deployed(Path(folder)) as local:
         console.print(f"localcloud listens on {local.url}: 4 accounts, 2 ECRs, 2 functions\n")
-        show(story, Desk(local.url), console)
+        show(story, Desk(local.url), lambda: received(local), console)
         state = requests.get(f"{local.url}/_localcloud/state", timeout=5).json()
         console.print(screen.authorizations(state["authorizations"]))
-        dead = Desk(local.url).depth("ecr-requests-dead", state)
+        dead = state["queues"][f"{ACCOUNT_A}/ecr-requests-dead"][0]
     return verdict(story, state, dead, console)
 
 
@@ -59,38 +57,14 @@ def deployed(folder: Path) -> LocalCloud:
     return LocalCloud(worldfile.load(ROOT / "demo" / "world.yaml"), functions=functions)
 
 
-class Desk:
-    """The ticketing system: it knows its queues and its own key, and nothing else."""
-
-    def __init__(self, url: str) -> None:
-        account = Account(url, "LTAI-demo-ticketing", "demo-ticketing-secret")
-        self._requests = account.get_queue("ecr-requests")
-        self._results = account.get_queue("ticketing-results")
-        self._requests.set_encoding(False)
-        self._results.set_encoding(False)
-
-    def post(self, request: dict[str, Any]) -> None:
-        """Put a request on the queue."""
-        self._requests.send_message(Message(json.dumps(request)))
-
-    def results(self) -> Iterator[dict[str, Any]]:
-        """The results that have come, each taken off its queue."""
-        try:
-            messages = self._results.batch_receive_message(16, 1)
-        except MNSServerException as error:
-            if error.type != "MessageNotExist":
-                raise
-            return
-        for message in messages:
-            yield json.loads(message.message_body)
-            self._results.delete_message(message.receipt_handle)
-
-    def depth(self, queue: str, state: dict[str, Any]) -> int:
-        """How many messages a queue of account A holds."""
-        return int(state["queues"][f"{ACCOUNT_A}/{queue}"][0])
+def received(local: LocalCloud) -> list[str]:
+    """The request ids that authorize has taken from its queue so far, as its log says."""
+    lines = [json.loads(line) for line in local.cloud.fc.logs("ecr-authorize") if line[:1] == "{"]
+    events = ("request_received", "message_refused")
+    return [line["request_id"] for line in lines if line.get("event") in events]
 
 
-def show(story: list[Ticket], desk: Desk, console: Console) -> None:
+def show(story: list[Ticket], desk: Desk, taken: Callable[[], list[str]], console: Console) -> None:
     """Post the tickets when their time has come; show what becomes of them until all is told."""
     started = time.monotonic()
     live = console.is_terminal
@@ -101,7 +75,9 @@ def show(story: list[Ticket], desk: Desk, console: Console) -> None:
             if now - started > LONGEST_SECONDS:
                 break
             post_due(story, desk, now)
-            for event in desk.results():
+            time.sleep(0.05)
+            note_received(story, taken(), time.monotonic(), None if live else console)
+            for event in desk.results(wait_seconds=0):
                 note(story, event, time.monotonic(), None if live else console)
             if view is not None:
                 view.update(screen.ways(story, time.monotonic()))
@@ -116,6 +92,24 @@ def post_due(story: list[Ticket], desk: Desk, now: float) -> None:
         if ticket.sent_at is None and (ticket.after is None or ticket.after in over):
             ticket.sent_at = now
             desk.post(ticket.request)
+
+
+def note_received(
+    story: list[Ticket], taken: list[str], now: float, console: Console | None
+) -> None:
+    """Write down when each ticket was seen to have been received."""
+    for request_id in {ticket.request_id for ticket in story}:
+        sent = [one for one in story if one.request_id == request_id and one.sent_at is not None]
+        for ticket in sent[: taken.count(request_id)]:
+            if ticket.received_at is None:
+                ticket.received_at = now
+                say(ticket, "received", now, console)
+
+
+def say(ticket: Ticket, what: str, now: float, console: Console | None) -> None:
+    """One plain line, where there is no terminal to show a live table in."""
+    if console is not None:
+        console.print(f"{now - (ticket.sent_at or now):5.1f}s  {ticket.request_id}  {what}")
 
 
 def note(story: list[Ticket], event: dict[str, Any], now: float, console: Console | None) -> None:
@@ -136,10 +130,8 @@ def note(story: list[Ticket], event: dict[str, Any], now: float, console: Consol
         ticket.seen_ids.add(event["id"])
         ticket.seen.append((data["outcome"], now))
         ticket.seen_code = data.get("problem", {}).get("code")
-        if console is not None:
-            code = f" ({ticket.seen_code})" if ticket.seen_code else ""
-            took = now - (ticket.sent_at or now)
-            console.print(f"{took:5.1f}s  {data['request_id']}  {data['outcome']}{code}")
+        code = f" ({ticket.seen_code})" if ticket.seen_code else ""
+        say(ticket, f"{data['outcome']}{code}", now, console)
 
 
 def verdict(story: list[Ticket], state: dict[str, Any], dead: int, console: Console) -> int:

@@ -43,6 +43,9 @@ def way(ticket: Ticket, now: float) -> Text:
     if ticket.sent_at is None:
         return Text(f"waits for {ticket.after}", style="dim")
     text = Text("sent")
+    if ticket.received_at is not None:
+        text.append(" → received")
+        text.append(f" {ticket.received_at - ticket.sent_at:.1f}s", style="dim")
     for outcome, at in ticket.seen:
         text.append(" → ")
         text.append(outcome, style=_COLOURS.get(outcome, "cyan"))

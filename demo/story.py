@@ -30,6 +30,7 @@ class Ticket:
     after: str | None = None
     repeats: bool = False
     sent_at: float | None = None
+    received_at: float | None = None
     seen: list[tuple[str, float]] = field(default_factory=list)
     seen_code: str | None = None
     seen_ids: set[str] = field(default_factory=set)

@@ -29,6 +29,7 @@ class Admin:
         do = {
             ("GET", "state"): self._state,
             ("GET", "calls"): self._calls,
+            ("GET", "logs"): self._logs,
             ("GET", "switches"): lambda _: self._cloud.behaviour.switches.model_dump(),
             ("PATCH", "switches"): self._set_switches,
             ("GET", "faults"): self._faults,
@@ -79,6 +80,13 @@ class Admin:
 
     def _calls(self, _: Any) -> list[dict[str, Any]]:
         return [vars(entry) for entry in list(self._cloud.journal)[-1000:]]
+
+    def _logs(self, _: Any) -> dict[str, list[str]]:
+        """The last lines that each function has printed."""
+        fc = self._cloud.fc
+        if fc is None:
+            return {}
+        return {name: fc.logs(name)[-1000:] for name in fc.names}
 
     def _set_switches(self, given: Any) -> dict[str, Any]:
         unknown = given.keys() - Switches.model_fields.keys()

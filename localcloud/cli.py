@@ -143,6 +143,16 @@ def calls(url: Url = _URL) -> None:
 
 
 @app.command()
+def logs(function: str, url: Url = _URL) -> None:
+    """The last lines that a function has printed."""
+    printed = _asked("GET", url, "logs")
+    if function not in printed:
+        raise _failed(f"no function {function!r}: {', '.join(printed) or 'none is run'}")
+    for line in printed[function]:
+        typer.echo(line)
+
+
+@app.command()
 def advance(seconds: float, url: Url = _URL) -> None:
     """Move a virtual clock."""
     screen.print(_asked("POST", url, "advance", {"seconds": seconds})["now"])
@@ -198,6 +208,26 @@ def add_fault(  # noqa: PLR0913 -- each is an option
     except ValueError as error:
         raise _failed(error) from None
     screen.print_json(json.dumps(_asked("POST", url, "faults", fault.model_dump())))
+
+
+@fault_app.command("delivery")
+def deliver(  # noqa: PLR0913 -- each is an option
+    duplicate: Annotated[float, typer.Option(help="Chance that a message comes twice")] = 0.0,
+    delay: Annotated[float, typer.Option(help="Chance that it comes late")] = 0.0,
+    delay_seconds: Annotated[float, typer.Option(help="How late")] = 5.0,
+    reorder: Annotated[float, typer.Option(help="Chance that it overtakes another")] = 0.0,
+    seed: Annotated[int, typer.Option(help="The same seed, the same draws")] = 0,
+    url: Url = _URL,
+) -> None:
+    """How queues deliver from now on; without options, faithfully."""
+    given = {
+        "duplicate": duplicate,
+        "delay": delay,
+        "delay_seconds": delay_seconds,
+        "reorder": reorder,
+        "seed": seed,
+    }
+    screen.print_json(json.dumps(_asked("PUT", url, "delivery", given)))
 
 
 @fault_app.command("list")

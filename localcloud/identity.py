@@ -140,6 +140,10 @@ class Identity:
         self._sessions[key] = session
         return session
 
+    def sessions(self) -> list[Session]:
+        """Every session that is kept, those that are over among them."""
+        return list(self._sessions.values())
+
     def _session(self, access_key_id: str, token: str | None) -> Session:
         session = self._sessions.get(access_key_id)
         if session is None:

@@ -78,7 +78,7 @@ def _vpc_row(account: Account, vpc: Vpc) -> dict[str, Any]:
         "OwnerId": int(account.uid),
         "RegionId": vpc.region,
         "Status": vpc.status,
-        "CidrBlock": vpc.cidr,
+        "CidrBlock": str(vpc.cidr),
         "IsDefault": False,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -47,7 +48,7 @@ class Vpc(Model):
     id: Annotated[str, Field(pattern=r"^vpc-[a-z0-9]+$")]
     region: RegionId
     name: str = ""
-    cidr: str = "172.16.0.0/12"
+    cidr: IPv4Network = IPv4Network("172.16.0.0/12")
     status: Literal["Available", "Pending"] = "Available"
     static_route_to_ecr: bool = False
     """True: dissociating is refused with OperationFailed.UsedInRouteEntryNextHop."""

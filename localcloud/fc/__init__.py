@@ -107,6 +107,11 @@ class Fc:
         for runner in self._runners.values():
             runner.close()
 
+    @property
+    def names(self) -> list[str]:
+        """The functions that are run."""
+        return list(self._runners)
+
     def props(self, name: str) -> Props:
         """The function as deployed. Raises CloudError FunctionNotFound."""
         if name not in self._runners:
