@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import uuid
 from dataclasses import dataclass
@@ -15,10 +14,9 @@ from pydantic import Field, SecretStr, TypeAdapter
 from functions.triggers import answer_each, queue_messages
 from shared import registry
 from shared.announce import Announcer
-from shared.attach import AccountA, Attach
-from shared.authorize import AccountB, Authorize
 from shared.cloud.credentials import Credentials, from_environment
 from shared.cloud.endpoints import endpoint
+from shared.cloud.messages import Messages
 from shared.cloud.router import Router
 from shared.contract import AccountUid, Model, RegionId
 from shared.inbox import Inbox, Pace
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from shared.cloud.endpoints import Service
-    from shared.contract import AuthorizationId
     from shared.converge import Step
     from shared.converge import Worker as WorkerName
     from shared.inbox import Worker
@@ -87,8 +84,6 @@ class House:
     """
 
     def __init__(self, environ: Mapping[str, str], now: Callable[[], datetime]) -> None:
-        from shared.cloud.messages import Messages  # noqa: PLC0415 -- tests read settings without it
-
         self.environ = environ
         self.now = now
         self.settings = settings(environ)
@@ -138,6 +133,10 @@ class House:
             chance=random.SystemRandom().random,
         )
 
+    def function(self, worker: Worker) -> Function:
+        """The function of the queue kind whose messages `worker` takes."""
+        return Function(self, self.inbox(), worker)
+
     def settler(self, worker: WorkerName, actions: Mapping[Step, Action]) -> Settler:
         """Settles authorizations in `worker`'s name."""
         return Settler(
@@ -169,43 +168,3 @@ class Function:
         """Every message of the event has its answer. Raises BadEvent."""
         self.house.context = context
         return {"messages": answer_each(queue_messages(event), self.inbox, self.worker)}
-
-
-def authorize(
-    environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] = utc_now
-) -> Function:
-    """The authorize function."""
-    from shared.cloud.network import Network  # noqa: PLC0415 -- attach does without
-    from shared.cloud.sessions import Sessions  # noqa: PLC0415 -- attach does without
-
-    house = House(environ, now)
-    account_b = AccountB(
-        sessions=Sessions(house.credentials, house.endpoint("STS"), house.settings.region, now),
-        router=house.router,
-        network=Network(house.endpoint("VPC")),
-        registry=house.registry,
-        external_id_key=house.settings.external_id_key,
-        now=now,
-    )
-
-    def attached_by_hand(of: AuthorizationId) -> bool:
-        return house.router.association(house.credentials(), of).state != "absent"
-
-    worker = Authorize(
-        ledger=house.ledger,
-        registry=house.registry,
-        settler=house.settler("authorize", account_b.actions),
-        announcer=house.announcer,
-        attached_by_hand=attached_by_hand,
-        now=now,
-    )
-    return Function(house, house.inbox(), worker)
-
-
-def attach(
-    environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] = utc_now
-) -> Function:
-    """The attach function."""
-    house = House(environ, now)
-    account_a = AccountA(house.router, house.credentials, house.registry, now)
-    return Function(house, house.inbox(), Attach(house.settler("attach", account_a.actions)))

@@ -265,6 +265,7 @@ def _plain(value: Any, key: str, depth: int) -> Any:  # noqa: PLR0911 -- one lin
     return f"<{type(value).__name__}>"
 
 
+@functools.lru_cache(maxsize=1024)
 def _is_secret(key: str) -> bool:
     name = key.lower().replace("-", "_")
     return any(word in name for word in _SECRET_WORDS)

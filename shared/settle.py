@@ -111,10 +111,11 @@ class Settler:
         Returns:
             None where nothing is left for this worker to do now; else why and when to come again.
         """
-        if known_only and self.ledger.authorization(of.key) is None:
+        known = self.ledger.authorization(of.key)
+        if known_only and known is None:
             log.warning("authorization_unknown", subject=of.key)
             return None
-        run = _Run(self, of, self.new_holder())
+        run = _Run(self, of, self.new_holder(), known or (Authorization(id=of), 0))
         try:
             return run.go(intent)
         except LockLost:
@@ -147,11 +148,16 @@ class Settler:
 
 @dataclass
 class _Run:
-    """One run over one authorization, from the lock to its release."""
+    """One run over one authorization, from the lock to its release.
+
+    `known` is the record and its version as this run last read or wrote them: a save that finds
+    another version reads anew.
+    """
 
     settler: Settler
     of: AuthorizationId
     holder: str
+    known: tuple[Authorization, int]
     holds: bool = False
     locked_out: bool = False
     refused: dict[Step, Refused] = field(default_factory=dict)
@@ -188,7 +194,7 @@ class _Run:
         """
         settler = self.settler
         for _ in range(MAX_CONFLICTS):
-            record, version = self._read()
+            record, _ = self.known
             if not first and not self._is_ours(record):
                 raise LockLost
             self.locked_out = (
@@ -200,7 +206,7 @@ class _Run:
             step = converge(settler.wanted(changed), leases.seen(changed))
             ours = step in settler.actions and not self.locked_out
             saved = changed if self.locked_out else self._prepared(changed, step, ours=ours)
-            if saved == record or settler.ledger.put_authorization(saved, version):
+            if (first and saved == record) or self._replaced(saved):
                 self.holds = ours
                 return saved, step
         raise LockLost
@@ -217,16 +223,25 @@ class _Run:
     def _put(self, change: Change) -> None:
         """`change` is on the record, unless our lock was lost meanwhile."""
         for _ in range(MAX_CONFLICTS):
-            record, version = self._read()
+            record, _ = self.known
             if self.holds and not self._is_ours(record):
                 return
             changed = change(record)
-            if changed == record or self.settler.ledger.put_authorization(changed, version):
+            if changed == record or self._replaced(changed):
                 return
         raise LockLost
 
-    def _read(self) -> tuple[Authorization, int]:
-        return self.settler.ledger.authorization(self.of.key) or (Authorization(id=self.of), 0)
+    def _replaced(self, changed: Authorization) -> bool:
+        """Whether `changed` is on the ledger; where it is not, what is there now is known."""
+        version = self.known[1]
+        if self.settler.ledger.put_authorization(changed, version):
+            self.known = (changed, version + 1)
+            return True
+        self.known = self.settler.ledger.authorization(self.of.key) or (
+            Authorization(id=self.of),
+            0,
+        )
+        return False
 
     def _is_ours(self, record: Authorization) -> bool:
         return record.lock is not None and record.lock.holder == self.holder

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
+from typing import TYPE_CHECKING
 
-from functions import wiring
+from functions.wiring import House, utc_now
+from shared.attach import AccountA, Attach
 from shared.log import logged
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
 
-@cache
-def _function() -> wiring.Function:
-    return wiring.attach()
+    from functions.wiring import Function
+
+
+def build(
+    environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] = utc_now
+) -> Function:
+    """The function, put together from its environment and the clock."""
+    house = House(environ, now)
+    account_a = AccountA(house.router, house.credentials, house.registry, now)
+    return house.function(Attach(house.settler("attach", account_a.actions)))
+
+
+function = cache(build)
 
 
 def initializer(context: object) -> None:  # noqa: ARG001 -- Function Compute's form
     """The parts are put together before the first event comes."""
-    _function()
+    function()
 
 
 @logged
 def handler(event: bytes, context: object) -> dict[str, int]:
     """Every message of the event has its answer."""
-    return _function().answer(event, context)
+    return function().answer(event, context)

@@ -2,23 +2,62 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
+from typing import TYPE_CHECKING
 
-from functions import wiring
+from functions.wiring import House, utc_now
+from shared.authorize import AccountB, Authorize
+from shared.cloud.network import Network
+from shared.cloud.sessions import Sessions
 from shared.log import logged
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
 
-@cache
-def _function() -> wiring.Function:
-    return wiring.authorize()
+    from functions.wiring import Function
+    from shared.contract import AuthorizationId
+
+
+def build(
+    environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] = utc_now
+) -> Function:
+    """The function, put together from its environment and the clock."""
+    house = House(environ, now)
+    account_b = AccountB(
+        sessions=Sessions(house.credentials, house.endpoint("STS"), house.settings.region, now),
+        router=house.router,
+        network=Network(house.endpoint("VPC")),
+        registry=house.registry,
+        external_id_key=house.settings.external_id_key,
+        now=now,
+    )
+
+    def attached_by_hand(of: AuthorizationId) -> bool:
+        return house.router.association(house.credentials(), of).state != "absent"
+
+    return house.function(
+        Authorize(
+            ledger=house.ledger,
+            registry=house.registry,
+            settler=house.settler("authorize", account_b.actions),
+            announcer=house.announcer,
+            attached_by_hand=attached_by_hand,
+            now=now,
+        )
+    )
+
+
+function = cache(build)
 
 
 def initializer(context: object) -> None:  # noqa: ARG001 -- Function Compute's form
     """The parts are put together before the first event comes."""
-    _function()
+    function()
 
 
 @logged
 def handler(event: bytes, context: object) -> dict[str, int]:
     """Every message of the event has its answer."""
-    return _function().answer(event, context)
+    return function().answer(event, context)

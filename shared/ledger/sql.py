@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     create_engine,
     event,
     insert,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, Select
 
 _WAL_TRIES: Final = 100
 _metadata = MetaData()
@@ -60,6 +61,29 @@ _results = Table(
 )
 
 
+# Built once: to put a statement together costs more than to run it.
+_INSERT: Final = {table: insert(table) for table in _metadata.sorted_tables}
+_REQUEST: Final = select(_requests.c.document).where(_requests.c.request_id == bindparam("id"))
+_AUTHORIZATION: Final = select(_authorizations.c.document, _authorizations.c.version).where(
+    _authorizations.c.key == bindparam("of")
+)
+_REPLACE: Final = (
+    update(_authorizations)
+    .where(_authorizations.c.key == bindparam("of"), _authorizations.c.version == bindparam("old"))
+    .values(version=bindparam("new"), document=bindparam("content"))
+)
+_AUTHORIZATIONS: Final = select(_authorizations.c.document).order_by(_authorizations.c.key)
+_PUBLISHED: Final = (
+    update(_results)
+    .where(_results.c.result_id == bindparam("id"), _results.c.published_at.is_(None))
+    .values(published_at=bindparam("at"))
+)
+_RESULTS: Final = select(_results).order_by(_results.c.sequence)
+_RESULTS_OF: Final = _RESULTS.where(_results.c.request_id == bindparam("id"))
+_RESULT: Final = _RESULTS.where(_results.c.result_id == bindparam("id"))
+_UNPUBLISHED: Final = _RESULTS.where(_results.c.published_at.is_(None)).limit(bindparam("most"))
+
+
 class SqlLedger:
     """A Ledger in the database at `url` (`sqlite:///ledger.db`); its tables are made if missing."""
 
@@ -84,17 +108,14 @@ class SqlLedger:
 
     def request(self, request_id: str) -> RequestRecord | None:
         """The request with this id."""
-        query = select(_requests.c.document).where(_requests.c.request_id == request_id)
         with self._connection() as connection:
-            document = connection.scalar(query)
+            document = connection.scalar(_REQUEST, {"id": request_id})
         return RequestRecord.model_validate_json(document) if document else None
 
     def authorization(self, key: str) -> tuple[Authorization, int] | None:
         """The authorization's record and its version."""
-        columns = _authorizations.c
-        query = select(columns.document, columns.version).where(columns.key == key)
         with self._connection() as connection:
-            row = connection.execute(query).first()
+            row = connection.execute(_AUTHORIZATION, {"of": key}).first()
         return (Authorization.model_validate_json(row.document), row.version) if row else None
 
     def put_authorization(self, record: Authorization, version: int) -> bool:
@@ -103,20 +124,19 @@ class SqlLedger:
         if version == 0:
             row = {"key": record.id.key, "version": 1, "document": document}
             return self._inserted(_authorizations, row)
-        columns = _authorizations.c
-        change = (
-            update(_authorizations)
-            .where(columns.key == record.id.key, columns.version == version)
-            .values(version=version + 1, document=document)
-        )
+        change = {
+            "of": record.id.key,
+            "old": version,
+            "new": version + 1,
+            "content": document,
+        }
         with self._connection() as connection:
-            return connection.execute(change).rowcount == 1
+            return connection.execute(_REPLACE, change).rowcount == 1
 
     def authorizations(self) -> Iterator[Authorization]:
         """Every authorization, ordered by key."""
-        query = select(_authorizations.c.document).order_by(_authorizations.c.key)
         with self._connection() as connection:
-            for document in connection.execution_options(yield_per=500).scalars(query):
+            for document in connection.execution_options(yield_per=500).scalars(_AUTHORIZATIONS):
                 yield Authorization.model_validate_json(document)
 
     def add_result(self, record: ResultRecord) -> ResultRecord:
@@ -129,31 +149,24 @@ class SqlLedger:
         }
         if self._inserted(_results, row):
             return record
-        return self._results(_results.c.result_id == record.result.id)[0]
+        return self._results(_RESULT, id=record.result.id)[0]
 
     def mark_published(self, result_id: str, now: datetime) -> None:
         """Note that the result is on the topic; noting it twice keeps the first time."""
-        columns = _results.c
-        change = (
-            update(_results)
-            .where(columns.result_id == result_id, columns.published_at.is_(None))
-            .values(published_at=now)
-        )
         with self._connection() as connection:
-            connection.execute(change)
+            connection.execute(_PUBLISHED, {"id": result_id, "at": now})
 
     def results(self, request_id: str) -> list[ResultRecord]:
         """The results of a request, in the order in which they were added."""
-        return self._results(_results.c.request_id == request_id)
+        return self._results(_RESULTS_OF, id=request_id)
 
     def unpublished(self, limit: int) -> list[ResultRecord]:
         """Results that were added and not yet marked published, the oldest first."""
-        return self._results(_results.c.published_at.is_(None), limit)
+        return self._results(_UNPUBLISHED, most=limit)
 
-    def _results(self, where: Any, limit: int | None = None) -> list[ResultRecord]:
-        query = select(_results).where(where).order_by(_results.c.sequence).limit(limit)
+    def _results(self, query: Select[Any], **given: Any) -> list[ResultRecord]:
         with self._connection() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(query, given).all()
         return [
             ResultRecord(
                 result=Result.model_validate_json(row.document),
@@ -166,7 +179,7 @@ class SqlLedger:
     def _inserted(self, table: Table, row: dict[str, Any]) -> bool:
         with self._connection() as connection:
             try:
-                connection.execute(insert(table), row)
+                connection.execute(_INSERT[table], row)
             except IntegrityError:
                 return False
         return True
@@ -188,7 +201,12 @@ def _available() -> Iterator[None]:
 
 def _engine(url: str) -> Engine:
     """Every statement commits by itself: there is nothing to roll back, nothing held open."""
-    engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_pre_ping=not _is_sqlite(url))
+    engine = create_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        pool_pre_ping=not _is_sqlite(url),
+        pool_reset_on_return=None,
+    )
     if _is_sqlite(url):
         event.listen(engine, "connect", _prepare_sqlite)
     return engine

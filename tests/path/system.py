@@ -12,7 +12,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from functions import wiring
+from functions.attach import handler as attach
+from functions.authorize import handler as authorize
 from localcloud import worldfile
 from localcloud.behaviour import Behaviour, Switches
 from localcloud.clock import VirtualClock
@@ -23,6 +24,7 @@ from shared.log import logged
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from functions.wiring import Function
     from localcloud.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +34,7 @@ ENVIRON = {
     "EXTERNAL_ID_KEY": "demo-external-id-key-demo-external-id-key",
     "CLOUD_SECONDS": "1",
 }
-BUILDERS = {"ecr-authorize": wiring.authorize, "ecr-attach": wiring.attach}
+BUILDERS = {"ecr-authorize": authorize.build, "ecr-attach": attach.build}
 
 
 class PathSystem:
@@ -49,7 +51,7 @@ class PathSystem:
             self._registry.write_text(registry)
         environ = {**ENVIRON, "LEDGER_URL": f"sqlite:///{folder}/ledger.db"}
         self._deployment = load(ROOT / "s.yaml", environ)
-        self._functions: dict[str, wiring.Function] = {}
+        self._functions: dict[str, Function] = {}
         self._over_at = 0.0
         functions = Functions(
             self._deployment,
@@ -86,7 +88,7 @@ class PathSystem:
 
         return call
 
-    def _built(self, name: str) -> wiring.Function:
+    def _built(self, name: str) -> Function:
         fc = self.cloud.fc
         props = fc.props(name)
         environ = fc.environment(props, None) | {"REGISTRY_FILE": str(self._registry)}

@@ -40,13 +40,17 @@ def test_the_stand_in_speaks_for_itself_alone():
     assert found == []
 
 
-# Where the wall clock, chance and the environment may enter: the edges, put together in wiring.
+# Where the wall clock, chance and the environment may enter: the edges, where the parts are put together.
 SEAMS = {
     "now": {"functions/wiring.py"},
     "random": {"functions/wiring.py", "shared/log.py"},
     "uuid4": {"functions/wiring.py"},
     "sleep": {"shared/ledger/sql.py"},  # until another instance has made the schema
-    "environ": {"functions/wiring.py", "shared/log.py"},
+    "environ": {
+        "functions/authorize/handler.py",
+        "functions/attach/handler.py",
+        "shared/log.py",
+    },
 }
 
 
