@@ -5,7 +5,9 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 	2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-CODE := functions shared localcloud
+# What Function Compute's built-in runtime runs: RUNTIME is to be that of s.yaml.
+RUNTIME ?= 3.12
+PLATFORMS := manylinux2014_x86_64 manylinux_2_17_x86_64 manylinux_2_28_x86_64
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -58,8 +60,9 @@ lock: .venv/ready ## compile requirements/*.txt anew (use Python 3.10, the oldes
 
 package: .venv/ready ## build dist/function, the code that s.yaml deploys
 	@rm -rf dist/function && mkdir -p dist/function
-	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --only-binary=:none: \
-		--target dist/function -r requirements/runtime.txt
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --target dist/function \
+		--python-version $(RUNTIME) --implementation cp $(PLATFORMS:%=--platform %) \
+		--only-binary=:all: --no-binary=alibabacloud-tea -r requirements/runtime.txt
 	@cp -r functions shared registry.yaml dist/function/
 	@find dist/function -name __pycache__ -prune -exec rm -rf {} +
 	@du -sh dist/function

@@ -40,7 +40,7 @@ def test_the_stand_in_speaks_for_itself_alone():
     assert found == []
 
 
-# Where the wall clock, chance and the environment may enter: the edges, where the parts are put together.
+# Where the wall clock, chance and the environment may enter: at the edges.
 SEAMS = {
     "now": {"functions/wiring.py"},
     "random": {"functions/wiring.py", "shared/log.py"},
