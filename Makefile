@@ -43,7 +43,7 @@ boundaries: .venv/ready ## which part may import which
 
 tests: .venv/ready ## pytest
 	@echo "== pytest =="
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto
 
 bench: .venv/ready ## measure, beside what one would do instead; writes benchmarks/results.json
 	@$(BIN)/python -m benchmarks

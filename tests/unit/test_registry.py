@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from shared import registry
 from infra.external_id import main as print_external_id
+from shared import registry
 from shared.registry import BadRegistry
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +76,7 @@ def test_the_operator_can_print_an_external_id_and_a_short_key_is_refused(monkey
     monkeypatch.setenv("EXTERNAL_ID_KEY", "k" * 32)
     assert print_external_id(["2000300040005000"]) == 0
     assert capsys.readouterr().out.strip() == (
-        external_id(SecretStr("k" * 32), "2000300040005000").get_secret_value()
+        registry.external_id(SecretStr("k" * 32), "2000300040005000").get_secret_value()
     )
     monkeypatch.setenv("EXTERNAL_ID_KEY", "k" * 31)
     assert print_external_id(["2000300040005000"]) == 2
