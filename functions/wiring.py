@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, TypeAdapter
 from functions.triggers import answer_each, queue_messages
 from shared import registry
 from shared.announce import Announcer
+from shared.audit import Trail
 from shared.cloud.credentials import Credentials, from_environment
 from shared.cloud.endpoints import endpoint
 from shared.cloud.messages import Messages
@@ -23,6 +24,7 @@ from shared.inbox import Inbox, Pace
 from shared.ledger.sql import SqlLedger
 from shared.log import mask_value
 from shared.settle import Settler
+from shared.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from shared.converge import Step
     from shared.converge import Worker as WorkerName
     from shared.inbox import Worker
-    from shared.settle import Action
+    from shared.run import Action
 
 
 class Settings(Model):
@@ -48,6 +50,7 @@ class Settings(Model):
     timeout_seconds: Annotated[float, Field(gt=0, le=300)] = 120
     clock_skew_seconds: float = 30
     request_timeout_seconds: float = 15
+    writes_per_minute: Annotated[float, Field(gt=0, le=120)] = 118
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 20
     error_seconds: Annotated[float, Field(gt=0)] = 1
     cloud_seconds: Annotated[float, Field(gt=0)] = 5
@@ -94,11 +97,13 @@ class House:
         self.context: object = None
         self.messages = Messages(self.endpoint("MNS"), self.credentials)
         self.router = Router(self.endpoint("EXPRESSCONNECTROUTER"), self.settings.region)
+        self.trail = Trail(self.ledger, now)
         self.announcer = Announcer(
             self.ledger,
             lambda body, tag: self.messages.publish(self.settings.result_topic, body, tag),
             source=f"acs:fc:{self.settings.region}:{self.settings.account_uid}:ecr-authorization",
             now=now,
+            trail=self.trail,
         )
 
     def endpoint(self, service: Service) -> str:
@@ -144,6 +149,8 @@ class House:
             actions=actions,
             ledger=self.ledger,
             announcer=self.announcer,
+            trail=self.trail,
+            turns=Turns(self.ledger, self.settings.writes_per_minute),
             registry=self.registry,
             now=self.now,
             new_holder=lambda: uuid.uuid4().hex,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from shared import leases
+from shared.audit import UNADDRESSED
 from shared.contract import Problem, Request, Result, ResultBody, result
 from shared.ledger import Ledger, ResultRecord
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from shared.audit import Trail
     from shared.authorization import Authorization, OpenRequest
     from shared.contract import Outcome
 
@@ -40,12 +42,19 @@ class Announcer:
         publish: The result topic.
         source: The CloudEvents source: who we are.
         now: The clock, UTC.
+        trail: Where each result is noted before it is published.
     """
 
     def __init__(
-        self, ledger: Ledger, publish: Publish, source: str, now: Callable[[], datetime]
+        self,
+        ledger: Ledger,
+        publish: Publish,
+        source: str,
+        now: Callable[[], datetime],
+        trail: Trail,
     ) -> None:
         self._ledger = ledger
+        self._trail = trail
         self._publish = publish
         self._source = source
         self._now = now
@@ -54,25 +63,37 @@ class Announcer:
         """The result is on the topic. One that is there already is not published again."""
         event = result(body, source=self._source, time=self._now(), suffix=suffix)
         record = ResultRecord(result=event, request_id=body.request_id)
-        self._put_out(self._ledger.add_result(record))
+        self._put_out(self._ledger.add_result(record), "announced")
+        if body.final and not suffix:  # one with a suffix answers another message of that id
+            self._ledger.finish_request(body.request_id, body.outcome, self._now())
 
     def repeat(self, record: ResultRecord) -> None:
         """The result is on the topic once more: the answer to a repeated request."""
-        self._put_out(record.model_copy(update={"published_at": None}))
+        self._put_out(record.model_copy(update={"published_at": None}), "repeated")
 
-    def _put_out(self, record: ResultRecord) -> None:
+    def _put_out(self, record: ResultRecord, what: str) -> None:
         if record.published_at is not None:
             return
         event: Result = record.result
-        self._publish(event.body(), event.data.outcome)
+        data = event.data
+        code = data.problem.code if data.problem else None
+        self._trail.note(
+            data.authorization.key if data.authorization else UNADDRESSED,
+            f"{data.outcome} {what}",
+            result=event.id,
+            request=data.request_id,
+            ticket=data.ticket,
+            requester=data.requester,
+            code=code,
+        )
+        self._publish(event.body(), data.outcome)
         self._ledger.mark_published(event.id, self._now())
-        problem = event.data.problem
         log.info(
             "result_published",
-            outcome=event.data.outcome,
+            outcome=data.outcome,
             result_id=event.id,
             subject=event.subject,
-            code=problem.code if problem else None,
+            code=code,
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from shared.cloud.errors import Refused
-from shared.contract import BadMessage, Problem, read_result
+from shared.contract import BadMessage, Problem, read_result, read_wake
 from shared.converge import Step
 from shared.log import correlate
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from shared.cloud.credentials import Credentials
     from shared.cloud.router import Router
     from shared.registry import Registry
-    from shared.settle import Action, Again, Change, Settler
+    from shared.run import Action, Again, Change
+    from shared.settle import Settler
 
 log = structlog.get_logger()
 
@@ -39,6 +40,8 @@ class Attach:
 
     def take(self, document: dict[str, Any], sent_at: datetime) -> Again | None:  # noqa: ARG002 -- the workers' one form
         """Do what is wanted in account A. Raises BadMessage, CloudFailure, LedgerUnavailable."""
+        if "wake" in document:
+            return self.settler.wake(read_wake(document))
         result = read_result(document)
         correlate(ticket=result.data.ticket, request_id=result.data.request_id)
         if result.data.authorization is None:
@@ -47,6 +50,8 @@ class Attach:
 
     def give_up(self, document: dict[str, Any], problem: Problem) -> None:
         """The open requests of the message's authorization have failed."""
+        if "wake" in document:
+            return
         of = read_result(document).data.authorization
         if of is not None:
             self.settler.give_up(of, problem)
@@ -90,7 +95,7 @@ class AccountA:
     def _dissociate(self, record: Authorization) -> Change:
         self._check(record)
         association_id = record.association.association_id or ""
-        token = record.token("dissociate", association_id)
+        token = record.token("dissociate")
         self.router.dissociate(self.credentials(), record.id, association_id, token)
         return lambda latest: latest.said_dissociated(self.now())
 

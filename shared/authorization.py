@@ -13,7 +13,6 @@ from shared.contract import AuthorizationId, Model, Outcome, Problem
 
 GrantState = Literal["absent", "unknown", "settling", "present"]
 AssociationState = Literal["absent", "unknown", "creating", "active", "deleting"]
-Action = Literal["grant", "revoke", "associate", "dissociate"]
 
 VISIBLE_AFTER = timedelta(seconds=60)
 """How long the cloud may still show what was before a call that said yes."""
@@ -86,6 +85,10 @@ class Authorization(Model):
 
     `generation` rises when access goes from absent to wanted, and when a call said yes while the
     world says no: a token of an earlier generation is spent.
+
+    `turn_at` is the moment that was reserved for the next write. `unanswered_at` is when a write
+    was last made that had no answer: it may yet land. `due_at` is when the sweep is to look after
+    the authorization, should nobody have done so by then.
     """
 
     id: AuthorizationId
@@ -96,6 +99,9 @@ class Authorization(Model):
     association: AssociationSeen = AssociationSeen()
     cleared_at: datetime | None = None
     lock: Lock | None = None
+    turn_at: datetime | None = None
+    unanswered_at: datetime | None = None
+    due_at: datetime | None = None
 
     @property
     def live_leases(self) -> tuple[Lease, ...]:
@@ -110,13 +116,13 @@ class Authorization(Model):
         """The open request with this id."""
         return next((entry for entry in self.open if entry.request_id == request_id), None)
 
-    def token(self, action: Action, subject: str = "") -> str:
-        """The ClientToken of an action: the same for each try in one generation.
+    def token(self, action: str) -> str:
+        """The ClientToken of an action (`grant`, `dissociate`, …): the same for each try.
 
-        Args:
-            action: What the call does.
-            subject: What it is done to, where one generation may do it to several (associations).
+        It follows from the authorization, its generation and the action; and, for `dissociate`,
+        from the association, since one generation may take away several.
         """
+        subject = (self.association.association_id or "") if action == "dissociate" else ""
         words = "\n".join((self.id.key, str(self.generation), action, subject))
         return sha256(words.encode()).hexdigest()
 

@@ -11,7 +11,7 @@ from shared import leases, policy, registry
 from shared.announce import Announcer, rejection, unreadable
 from shared.cloud.errors import Refused
 from shared.cloud.sessions import Role, session_name, session_policy
-from shared.contract import BadMessage, Problem, Request, read_request, read_result
+from shared.contract import BadMessage, Problem, Request, read_request, read_result, read_wake
 from shared.converge import Step
 from shared.ledger import Ledger, RequestRecord
 from shared.log import correlate, mask_value
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from shared.cloud.sessions import Purpose, Sessions
     from shared.contract import AuthorizationId
     from shared.registry import Registry
-    from shared.settle import Action, Again, Change, Settler
+    from shared.run import Action, Again, Change
+    from shared.settle import Settler
 
 log = structlog.get_logger()
 
@@ -62,6 +63,8 @@ class Authorize:
 
     def take(self, document: dict[str, Any], sent_at: datetime) -> Again | None:
         """Do what the message asks. Raises BadMessage, CloudFailure, LedgerUnavailable."""
+        if "wake" in document:
+            return self.settler.wake(read_wake(document))
         if "specversion" in document:
             result = read_result(document)
             correlate(ticket=result.data.ticket, request_id=result.data.request_id)
@@ -74,6 +77,8 @@ class Authorize:
 
     def give_up(self, document: dict[str, Any], problem: Problem) -> None:
         """The open requests of the message's authorization have failed."""
+        if "wake" in document:
+            return
         of = (
             read_result(document).data.authorization
             if "specversion" in document

@@ -147,6 +147,16 @@ class Request(AuthorizationId):
 _ID_FIELDS: Final = tuple(AuthorizationId.model_fields)
 
 
+class Wake(Model):
+    """A message of the sweep: somebody is to look after this authorization."""
+
+    wake: AuthorizationId
+
+    def body(self) -> str:
+        """The message's body."""
+        return self.model_dump_json()
+
+
 class Problem(Model):
     """Why something was refused or failed, and what a person can do about it."""
 
@@ -232,6 +242,18 @@ def read_result(document: dict[str, Any]) -> Result:
     """
     try:
         return Result.model_validate_json(to_json(document))
+    except ValidationError as error:
+        raise BadMessage(_in_words(error)) from None
+
+
+def read_wake(document: dict[str, Any]) -> AuthorizationId:
+    """The authorization that a message of the sweep wakes: `{"wake": {…}}`.
+
+    Raises:
+        BadMessage: It is none.
+    """
+    try:
+        return Wake.model_validate_json(to_json(document)).wake
     except ValidationError as error:
         raise BadMessage(_in_words(error)) from None
 

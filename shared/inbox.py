@@ -17,7 +17,7 @@ import structlog
 
 from shared.contract import MAX_MESSAGE_BYTES, BadMessage, Problem, read_object
 from shared.log import correlated
-from shared.settle import Again
+from shared.run import Again
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +95,8 @@ class Pace:
         power = min(attempt - 1, _EXPONENT_LIMIT)
         if again.wait == "cloud":
             seconds = min(self.cloud_limit_seconds, self.cloud_seconds * 1.5**power)
+        elif again.wait == "turn":
+            seconds = 0.0
         elif again.wait == "person":
             seconds = min(self.person_limit_seconds, self.person_seconds * 2.0**power)
         else:

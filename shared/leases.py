@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING, Final
 
 from shared.authorization import Authorization, Lease, OpenRequest
 from shared.contract import ALL_LEASES, FINAL, Outcome, Problem, Request
-from shared.converge import Seen, Wanted
+from shared.converge import Seen, Step, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 TOMBSTONES_KEPT: Final = timedelta(days=30)
 """Longer than any queue keeps a message, dead-letter queues included."""
+
+STUCK_AFTER: Final = timedelta(minutes=30)
+"""How long work may lie before the sweep wakes it: longer than a lock lasts."""
+
+LATE_AFTER: Final = timedelta(minutes=15)
+"""How late a write may still land whose answer was lost."""
 
 REVOKED_MEANWHILE: Final = Problem(
     code="revoked_meanwhile",
@@ -138,6 +144,32 @@ def wanted(record: Authorization, by_hand: str) -> Wanted:
         attached=any(lease.attach for lease in live),
         left_to_hand=not live and not by_us and by_hand != "dissociate",
     )
+
+
+def with_due(record: Authorization, step: Step, now: datetime) -> Authorization:
+    """The record with the time at which the sweep is to look after it.
+
+    Args:
+        record: The authorization.
+        step: Its next step; DONE where there is none.
+        now: The time.
+    """
+    if step is not Step.DONE or record.open or record.lock is not None:
+        waits_until = max(now, record.turn_at or now)
+        if record.due_at is not None and record.due_at > waits_until:
+            return record
+        return record.model_copy(update={"due_at": waits_until + STUCK_AFTER})
+    late = record.unanswered_at
+    return record.model_copy(update={"due_at": late + LATE_AFTER if late else None})
+
+
+def woken(record: Authorization, now: datetime) -> Authorization:
+    """The record once the sweep has come to it: a write that may have landed late is looked for."""
+    late = record.unanswered_at
+    if late is None or now < late + LATE_AFTER:
+        return record
+    record = record.model_copy(update={"unanswered_at": None})
+    return record.with_grant("unknown").with_association("unknown")
 
 
 def seen(record: Authorization) -> Seen:

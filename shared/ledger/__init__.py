@@ -1,7 +1,7 @@
 """What is remembered: one interface; SQL stands behind it in `shared.ledger.sql`.
 
-Every write is conditional on one row (put if absent, update if version), so that a store without
-transactions across rows can stand behind it too.
+Every write is conditional on one row (put if absent, update if version), and every scan is by a
+key or a due time, so that a store without transactions across rows can stand behind it too.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from shared.contract import Model, Request, Result
+from shared.audit import Book
+from shared.contract import Model, Outcome, Request, Result
+from shared.turns import TurnBook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,12 +20,23 @@ if TYPE_CHECKING:
 
 
 class RequestRecord(Model):
-    """A request as it first came; it never changes. What became of it stands in its results."""
+    """A request as it first came, and what became of it in the end.
+
+    Args:
+        request: What was asked.
+        fingerprint: Of its content: the same id with another one is another request.
+        received_at: When it was first taken from the queue.
+        sent_at: When it was put there.
+        outcome: Its final result; None while it is under way.
+        finished_at: When that was published.
+    """
 
     request: Request
     fingerprint: str
     received_at: datetime
     sent_at: datetime
+    outcome: Outcome | None = None
+    finished_at: datetime | None = None
 
 
 class ResultRecord(Model):
@@ -38,7 +51,11 @@ class LedgerUnavailable(Exception):
     """The ledger cannot be reached or does not answer: nothing may be done without it."""
 
 
-class Ledger(Protocol):
+class NewerLedger(Exception):
+    """The ledger's schema is of a newer release than this one: nothing may be done to it."""
+
+
+class Ledger(Book, TurnBook, Protocol):
     """The memory of the system. Any method may raise LedgerUnavailable."""
 
     def add_request(self, record: RequestRecord) -> RequestRecord | None:
@@ -47,14 +64,23 @@ class Ledger(Protocol):
     def request(self, request_id: str) -> RequestRecord | None:
         """The request with this id."""
 
+    def finish_request(self, request_id: str, outcome: Outcome, now: datetime) -> None:
+        """Note a request's final result; a request that has one keeps it."""
+
+    def unfinished(self, before: datetime, limit: int) -> list[RequestRecord]:
+        """Requests received before a time that have no final result, the oldest first."""
+
     def authorization(self, key: str) -> tuple[Authorization, int] | None:
-        """The authorization's record and its version."""
+        """The authorization's record and its version: how often it was put."""
 
     def put_authorization(self, record: Authorization, version: int) -> bool:
         """Update if `version` is still the record's (0: put if absent); False where it is not."""
 
     def authorizations(self) -> Iterator[Authorization]:
         """Every authorization, ordered by key."""
+
+    def due(self, now: datetime, limit: int) -> list[Authorization]:
+        """Authorizations whose `due_at` has come, the longest due first."""
 
     def add_result(self, record: ResultRecord) -> ResultRecord:
         """Put if absent: the record that is there now, be it this one or an earlier one."""
@@ -65,5 +91,5 @@ class Ledger(Protocol):
     def results(self, request_id: str) -> list[ResultRecord]:
         """The results of a request, in the order in which they were added."""
 
-    def unpublished(self, limit: int) -> list[ResultRecord]:
-        """Results that were added and not yet marked published, the oldest first."""
+    def unpublished(self, before: datetime, limit: int) -> list[ResultRecord]:
+        """Results made before a time and not marked published, the oldest first."""

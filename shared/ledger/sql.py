@@ -1,47 +1,81 @@
-"""The ledger in SQL, by SQLAlchemy Core: each method is one statement that commits by itself."""
+"""The ledger in SQL, by SQLAlchemy Core: each method is one statement that commits by itself.
+
+SQLite (`sqlite:///ledger.db`, WAL) is embedded and for one machine; PostgreSQL
+(`postgresql://USER:PASSWORD@HOST/DATABASE`: RDS, PolarDB) is shared by all instances.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 import time
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
+    BigInteger,
     Column,
-    DateTime,
+    Index,
     Integer,
     MetaData,
     String,
     Table,
     Text,
+    TypeDecorator,
     bindparam,
     create_engine,
     event,
+    func,
     insert,
     select,
+    tuple_,
     update,
 )
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.schema import CreateIndex, CreateTable
 
+from shared.audit import Entry
 from shared.authorization import Authorization
 from shared.contract import Result
 from shared.ledger import LedgerUnavailable, RequestRecord, ResultRecord
+from shared.ledger.schema import migrate
+from shared.turns import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from sqlalchemy import Connection, Engine, Select
 
+    from shared.contract import Outcome
+
 _WAL_TRIES: Final = 100
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class _Utc(TypeDecorator[datetime]):
+    """A moment, kept as microseconds since 1970: the same in every database, and ordered."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _: Any) -> int | None:
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, _: Any) -> datetime | None:
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
 _metadata = MetaData()
 _requests = Table(
     "requests",
     _metadata,
     Column("request_id", String(64), primary_key=True),
     Column("document", Text, nullable=False),
+    Column("received_at", _Utc, nullable=False),
+    Column("outcome", String(16)),
+    Column("finished_at", _Utc),
+    Index("requests_unfinished", "finished_at", "received_at"),
 )
 _authorizations = Table(
     "authorizations",
@@ -49,71 +83,156 @@ _authorizations = Table(
     Column("key", String(255), primary_key=True),
     Column("version", Integer, nullable=False),
     Column("document", Text, nullable=False),
+    Column("due_at", _Utc, index=True),
 )
 _results = Table(
     "results",
     _metadata,
-    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    # One id counts per database: results are told in the order in which they were added.
+    Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("result_id", String(255), nullable=False, unique=True),
     Column("request_id", String(64), nullable=False, index=True),
     Column("document", Text, nullable=False),
-    Column("published_at", DateTime(timezone=True), index=True),
+    Column("made_at", _Utc, nullable=False),
+    Column("published_at", _Utc),
+    Index("results_unpublished", "published_at", "made_at"),
 )
-
+_audit = Table(
+    "audit",
+    _metadata,
+    Column("chain", String(255), primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("at", _Utc, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("document", Text, nullable=False),
+)
+_turns = Table(
+    "turns",
+    _metadata,
+    Column("key", String(255), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("next_at", _Utc, nullable=False),
+)
 
 # Built once: to put a statement together costs more than to run it.
 _INSERT: Final = {table: insert(table) for table in _metadata.sorted_tables}
-_REQUEST: Final = select(_requests.c.document).where(_requests.c.request_id == bindparam("id"))
+_REQUESTS: Final = select(_requests.c.document, _requests.c.outcome, _requests.c.finished_at)
+_REQUEST: Final = _REQUESTS.where(_requests.c.request_id == bindparam("id"))
+_UNFINISHED: Final = (
+    _REQUESTS.where(_requests.c.finished_at.is_(None), _requests.c.received_at < bindparam("old"))
+    .order_by(_requests.c.received_at)
+    .limit(bindparam("most"))
+)
+_FINISH: Final = (
+    update(_requests)
+    .where(_requests.c.request_id == bindparam("id"), _requests.c.finished_at.is_(None))
+    .values(outcome=bindparam("final"), finished_at=bindparam("now"))
+)
 _AUTHORIZATION: Final = select(_authorizations.c.document, _authorizations.c.version).where(
     _authorizations.c.key == bindparam("of")
 )
 _REPLACE: Final = (
     update(_authorizations)
     .where(_authorizations.c.key == bindparam("of"), _authorizations.c.version == bindparam("old"))
-    .values(version=bindparam("new"), document=bindparam("content"))
+    .values(version=bindparam("new"), document=bindparam("content"), due_at=bindparam("due"))
 )
 _AUTHORIZATIONS: Final = select(_authorizations.c.document).order_by(_authorizations.c.key)
+_DUE: Final = (
+    select(_authorizations.c.document)
+    .where(_authorizations.c.due_at <= bindparam("now"))
+    .order_by(_authorizations.c.due_at)
+    .limit(bindparam("most"))
+)
 _PUBLISHED: Final = (
     update(_results)
     .where(_results.c.result_id == bindparam("id"), _results.c.published_at.is_(None))
-    .values(published_at=bindparam("at"))
+    .values(published_at=bindparam("now"))
 )
 _RESULTS: Final = select(_results).order_by(_results.c.sequence)
 _RESULTS_OF: Final = _RESULTS.where(_results.c.request_id == bindparam("id"))
 _RESULT: Final = _RESULTS.where(_results.c.result_id == bindparam("id"))
-_UNPUBLISHED: Final = _RESULTS.where(_results.c.published_at.is_(None)).limit(bindparam("most"))
+_UNPUBLISHED: Final = _RESULTS.where(
+    _results.c.published_at.is_(None), _results.c.made_at < bindparam("old")
+).limit(bindparam("most"))
+_LAST_ENTRY: Final = (
+    select(_audit.c.document)
+    .where(_audit.c.chain == bindparam("of"))
+    .order_by(_audit.c.sequence.desc())
+    .limit(1)
+)
+_ENTRIES: Final = select(_audit.c.document).order_by(_audit.c.chain, _audit.c.sequence)
+_LAST_BEFORE: Final = (
+    select(_audit.c.chain, func.max(_audit.c.sequence))
+    .where(_audit.c.at < bindparam("end"))
+    .group_by(_audit.c.chain)
+)
+_HEADS: Final = (
+    select(_audit.c.chain, _audit.c.sequence, _audit.c.hash)
+    .where(tuple_(_audit.c.chain, _audit.c.sequence).in_(_LAST_BEFORE))
+    .order_by(_audit.c.chain)
+)
+_TURN: Final = select(_turns.c.next_at, _turns.c.version).where(_turns.c.key == bindparam("of"))
+_TAKE_TURN: Final = (
+    update(_turns)
+    .where(_turns.c.key == bindparam("of"), _turns.c.version == bindparam("old"))
+    .values(version=bindparam("new"), next_at=bindparam("next"))
+)
 
 
 class SqlLedger:
-    """A Ledger in the database at `url` (`sqlite:///ledger.db`); its tables are made if missing."""
+    """A Ledger in the database at `url`, whose schema is made or brought up to date.
+
+    Raises:
+        NewerLedger: A newer release has been at it.
+        LedgerUnavailable: It cannot be reached.
+    """
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
-        with self._connection() as connection:
-            # Instances start together: each asks for what another may be making.
-            for table in _metadata.sorted_tables:
-                connection.execute(CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    connection.execute(CreateIndex(index, if_not_exists=True))
+        try:
+            with _available():
+                migrate(self._engine)
+        except BaseException:
+            self._engine.dispose()
+            raise
 
     def close(self) -> None:
         """Give back the connections."""
         self._engine.dispose()
 
+    # Requests ------------------------------------------------------------------------------------
+
     def add_request(self, record: RequestRecord) -> RequestRecord | None:
         """Put if absent: None where it was added, else the record that was there before."""
         request_id = record.request.request_id
-        row = {"request_id": request_id, "document": record.model_dump_json(exclude_defaults=True)}
+        row = {
+            "request_id": request_id,
+            "document": record.model_dump_json(exclude_defaults=True),
+            "received_at": record.received_at,
+        }
         return None if self._inserted(_requests, row) else self.request(request_id)
 
     def request(self, request_id: str) -> RequestRecord | None:
         """The request with this id."""
         with self._connection() as connection:
-            document = connection.scalar(_REQUEST, {"id": request_id})
-        return RequestRecord.model_validate_json(document) if document else None
+            row = connection.execute(_REQUEST, {"id": request_id}).first()
+        return _request(row) if row else None
+
+    def finish_request(self, request_id: str, outcome: Outcome, now: datetime) -> None:
+        """Note a request's final result; a request that has one keeps it."""
+        with self._connection() as connection:
+            connection.execute(_FINISH, {"id": request_id, "final": outcome, "now": now})
+
+    def unfinished(self, before: datetime, limit: int) -> list[RequestRecord]:
+        """Requests received before a time that have no final result, the oldest first."""
+        with self._connection() as connection:
+            rows = connection.execute(_UNFINISHED, {"old": before, "most": limit}).all()
+        return [_request(row) for row in rows]
+
+    # Authorizations ------------------------------------------------------------------------------
 
     def authorization(self, key: str) -> tuple[Authorization, int] | None:
-        """The authorization's record and its version."""
+        """The authorization's record and its version: how often it was put."""
         with self._connection() as connection:
             row = connection.execute(_AUTHORIZATION, {"of": key}).first()
         return (Authorization.model_validate_json(row.document), row.version) if row else None
@@ -121,23 +240,31 @@ class SqlLedger:
     def put_authorization(self, record: Authorization, version: int) -> bool:
         """Update if `version` is still the record's (0: put if absent); False where it is not."""
         document = record.model_dump_json(exclude_defaults=True)
+        key, due_at = record.id.key, record.due_at
         if version == 0:
-            row = {"key": record.id.key, "version": 1, "document": document}
+            row = {"key": key, "version": 1, "document": document, "due_at": due_at}
             return self._inserted(_authorizations, row)
         change = {
-            "of": record.id.key,
+            "of": key,
             "old": version,
             "new": version + 1,
             "content": document,
+            "due": due_at,
         }
-        with self._connection() as connection:
-            return connection.execute(_REPLACE, change).rowcount == 1
+        return self._replaced(_REPLACE, change)
 
     def authorizations(self) -> Iterator[Authorization]:
         """Every authorization, ordered by key."""
+        for document in self._streamed(_AUTHORIZATIONS):
+            yield Authorization.model_validate_json(document)
+
+    def due(self, now: datetime, limit: int) -> list[Authorization]:
+        """Authorizations whose `due_at` has come, the longest due first."""
         with self._connection() as connection:
-            for document in connection.execution_options(yield_per=500).scalars(_AUTHORIZATIONS):
-                yield Authorization.model_validate_json(document)
+            documents = connection.scalars(_DUE, {"now": now, "most": limit}).all()
+        return [Authorization.model_validate_json(document) for document in documents]
+
+    # Results: the outbox -------------------------------------------------------------------------
 
     def add_result(self, record: ResultRecord) -> ResultRecord:
         """Put if absent: the record that is there now, be it this one or an earlier one."""
@@ -145,6 +272,7 @@ class SqlLedger:
             "result_id": record.result.id,
             "request_id": record.request_id,
             "document": record.result.body(),
+            "made_at": record.result.time,
             "published_at": record.published_at,
         }
         if self._inserted(_results, row):
@@ -154,15 +282,15 @@ class SqlLedger:
     def mark_published(self, result_id: str, now: datetime) -> None:
         """Note that the result is on the topic; noting it twice keeps the first time."""
         with self._connection() as connection:
-            connection.execute(_PUBLISHED, {"id": result_id, "at": now})
+            connection.execute(_PUBLISHED, {"id": result_id, "now": now})
 
     def results(self, request_id: str) -> list[ResultRecord]:
         """The results of a request, in the order in which they were added."""
         return self._results(_RESULTS_OF, id=request_id)
 
-    def unpublished(self, limit: int) -> list[ResultRecord]:
-        """Results that were added and not yet marked published, the oldest first."""
-        return self._results(_UNPUBLISHED, most=limit)
+    def unpublished(self, before: datetime, limit: int) -> list[ResultRecord]:
+        """Results made before a time and not marked published, the oldest first."""
+        return self._results(_UNPUBLISHED, old=before, most=limit)
 
     def _results(self, query: Select[Any], **given: Any) -> list[ResultRecord]:
         with self._connection() as connection:
@@ -176,6 +304,54 @@ class SqlLedger:
             for row in rows
         ]
 
+    # The audit trail -----------------------------------------------------------------------------
+
+    def add_entry(self, entry: Entry) -> bool:
+        """Put if absent by (chain, sequence); False where there is one."""
+        row = {
+            "chain": entry.chain,
+            "sequence": entry.sequence,
+            "at": entry.at,
+            "hash": entry.hash,
+            "document": entry.model_dump_json(),
+        }
+        return self._inserted(_audit, row)
+
+    def last_entry(self, chain: str) -> Entry | None:
+        """The chain's newest entry."""
+        with self._connection() as connection:
+            document = connection.scalar(_LAST_ENTRY, {"of": chain})
+        return Entry.model_validate_json(document) if document else None
+
+    def entries(self, chain: str | None = None) -> Iterator[Entry]:
+        """Every entry, or those of one chain, by chain and sequence."""
+        query = _ENTRIES if chain is None else _ENTRIES.where(_audit.c.chain == chain)
+        for document in self._streamed(query):
+            yield Entry.model_validate_json(document)
+
+    def heads(self, before: datetime) -> Iterator[tuple[str, int, str]]:
+        """Each chain, by name, with sequence and hash of its last entry from before a time."""
+        with self._connection() as connection:
+            for row in connection.execute(_HEADS, {"end": before}):
+                yield row.chain, row.sequence, row.hash
+
+    # Turns ---------------------------------------------------------------------------------------
+
+    def turn(self, key: str) -> tuple[Turn, int] | None:
+        """The turn with this key, and its version."""
+        with self._connection() as connection:
+            row = connection.execute(_TURN, {"of": key}).first()
+        return (Turn(next_at=row.next_at), row.version) if row else None
+
+    def put_turn(self, key: str, turn: Turn, version: int) -> bool:
+        """Update if `version` is still the turn's (0: put if absent); False where it is not."""
+        if version == 0:
+            return self._inserted(_turns, {"key": key, "version": 1, "next_at": turn.next_at})
+        change = {"of": key, "old": version, "new": version + 1, "next": turn.next_at}
+        return self._replaced(_TAKE_TURN, change)
+
+    # Statements ----------------------------------------------------------------------------------
+
     def _inserted(self, table: Table, row: dict[str, Any]) -> bool:
         with self._connection() as connection:
             try:
@@ -184,10 +360,26 @@ class SqlLedger:
                 return False
         return True
 
+    def _replaced(self, change: Any, values: dict[str, Any]) -> bool:
+        with self._connection() as connection:
+            return connection.execute(change, values).rowcount == 1
+
+    def _streamed(self, query: Select[Any]) -> Iterator[str]:
+        """Rows as they are asked for: a cursor of PostgreSQL lives within a transaction."""
+        level = "AUTOCOMMIT" if self._engine.dialect.name == "sqlite" else "REPEATABLE READ"
+        with self._connection() as connection:
+            options = connection.execution_options(isolation_level=level, yield_per=500)
+            yield from options.scalars(query)
+
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
         with _available(), self._engine.connect() as connection:
             yield connection
+
+
+def _request(row: Any) -> RequestRecord:
+    record = RequestRecord.model_validate_json(row.document)
+    return record.model_copy(update={"outcome": row.outcome, "finished_at": row.finished_at})
 
 
 @contextmanager
@@ -201,19 +393,20 @@ def _available() -> Iterator[None]:
 
 def _engine(url: str) -> Engine:
     """Every statement commits by itself: there is nothing to roll back, nothing held open."""
-    engine = create_engine(
-        url,
-        isolation_level="AUTOCOMMIT",
-        pool_pre_ping=not _is_sqlite(url),
-        pool_reset_on_return=None,
-    )
-    if _is_sqlite(url):
+    if url.startswith("sqlite"):
+        engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
         event.listen(engine, "connect", _prepare_sqlite)
-    return engine
-
-
-def _is_sqlite(url: str) -> bool:
-    return url.startswith("sqlite")
+        return engine
+    return create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        isolation_level="AUTOCOMMIT",
+        pool_pre_ping=True,  # an instance that was frozen finds its connections dead
+        pool_size=8,
+        connect_args={
+            "connect_timeout": 5,
+            "options": "-c statement_timeout=10000 -c lock_timeout=10000",
+        },
+    )
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

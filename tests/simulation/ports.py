@@ -18,12 +18,14 @@ from pydantic import SecretStr
 from shared import registry
 from shared.announce import Announcer
 from shared.attach import AccountA, Attach
+from shared.audit import Trail
 from shared.authorize import AccountB, Authorize
 from shared.cloud.errors import CloudFailure, failure
 from shared.cloud.router import NOT_ASSOCIATED, Association
 from shared.inbox import Inbox, Message, Pace
 from shared.ledger.sql import SqlLedger
 from shared.settle import Settler
+from shared.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,6 +159,7 @@ class System:
             }
             self.registry = self.registry.model_copy(update={"ecrs": ecrs})
         self.ledger = SqlLedger("sqlite://")
+        self.trail = Trail(self.ledger, self._now)
         self._holders = itertools.count(1)
         self.workers: dict[str, Any] = {
             "requests": self._authorize(),
@@ -172,6 +175,8 @@ class System:
             actions=actions,
             ledger=self.ledger,
             announcer=announcer,
+            trail=self.trail,
+            turns=Turns(self.ledger),
             registry=self.registry,
             now=self._now,
             new_holder=lambda: f"run-{next(self._holders)}",
@@ -180,7 +185,7 @@ class System:
 
     def _authorize(self) -> Authorize:
         ports: Any = self.ports
-        announcer = Announcer(self.ledger, ports.publish, "test", self._now)
+        announcer = Announcer(self.ledger, ports.publish, "test", self._now, self.trail)
         account_b = AccountB(ports, ports, ports, self.registry, SecretStr("k" * 32), self._now)
         return Authorize(
             ledger=self.ledger,
@@ -193,7 +198,7 @@ class System:
 
     def _attach(self) -> Attach:
         ports: Any = self.ports
-        announcer = Announcer(self.ledger, ports.publish, "test", self._now)
+        announcer = Announcer(self.ledger, ports.publish, "test", self._now, self.trail)
         account_a = AccountA(ports, lambda: None, self.registry, self._now)  # type: ignore[arg-type, return-value]
         return Attach(self._settler("attach", account_a.actions, announcer))
 

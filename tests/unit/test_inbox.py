@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.contract import MAX_MESSAGE_BYTES, BadMessage, Problem
 from shared.inbox import Inbox, Message, Pace, opened
-from shared.settle import Again
+from shared.run import Again
 
 NOW = datetime(2026, 11, 23, tzinfo=timezone.utc)
 

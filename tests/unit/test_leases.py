@@ -65,7 +65,10 @@ def test_the_generation_rises_when_access_goes_from_absent_to_wanted(fresh):
 def test_a_token_is_one_for_each_action_in_each_generation(fresh):
     one = taken(fresh, request())
     tokens = {one.token(action) for action in ("grant", "revoke", "associate", "dissociate")}
-    tokens |= {one.next_generation().token("grant"), one.token("dissociate", "ecr-assoc-1")}
+    tokens |= {
+        one.next_generation().token("grant"),
+        one.with_association("active", association_id="ecr-assoc-1").token("dissociate"),
+    }
     assert len(tokens) == 6
     assert all(len(token) == 64 and token.isascii() for token in tokens)
     assert one.token("grant") == taken(one, request(request_id="CHG-2")).token("grant")

@@ -1,0 +1,120 @@
+"""The ledger's schema, release by release: what is there is brought up to what the code knows.
+
+A step is never changed once it was released; a new one is put at the end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.ledger import NewerLedger
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection, Engine
+
+STEPS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        """CREATE TABLE requests (
+            request_id VARCHAR(64) PRIMARY KEY,
+            document TEXT NOT NULL,
+            received_at BIGINT NOT NULL,
+            outcome VARCHAR(16),
+            finished_at BIGINT
+        )""",
+        "CREATE INDEX requests_unfinished ON requests (finished_at, received_at)",
+        """CREATE TABLE authorizations (
+            "key" VARCHAR(255) PRIMARY KEY,
+            version INTEGER NOT NULL,
+            document TEXT NOT NULL,
+            due_at BIGINT
+        )""",
+        "CREATE INDEX authorizations_due ON authorizations (due_at)",
+        """CREATE TABLE results (
+            sequence {serial} PRIMARY KEY,
+            result_id VARCHAR(255) NOT NULL UNIQUE,
+            request_id VARCHAR(64) NOT NULL,
+            document TEXT NOT NULL,
+            made_at BIGINT NOT NULL,
+            published_at BIGINT
+        )""",
+        "CREATE INDEX results_of_request ON results (request_id)",
+        "CREATE INDEX results_unpublished ON results (published_at, made_at)",
+        """CREATE TABLE audit (
+            chain VARCHAR(255) {bytewise} NOT NULL,
+            sequence INTEGER NOT NULL,
+            at BIGINT NOT NULL,
+            hash VARCHAR(64) NOT NULL,
+            document TEXT NOT NULL,
+            PRIMARY KEY (chain, sequence)
+        )""",
+        """CREATE TABLE turns (
+            "key" VARCHAR(255) PRIMARY KEY,
+            version INTEGER NOT NULL,
+            next_at BIGINT NOT NULL
+        )""",
+    ),
+)
+_WORDS: Final = {
+    "sqlite": {"serial": "INTEGER", "bytewise": ""},
+    "postgresql": {"serial": "BIGSERIAL", "bytewise": 'COLLATE "C"'},
+}
+_VERSION: Final = text("SELECT version FROM schema_version")
+_LOCK: Final = 0x6563725F  # any number, the same for every instance
+
+
+def migrate(engine: Engine, steps: Sequence[Sequence[str]] = STEPS) -> None:
+    """The schema has every step, each made once, however many instances start together.
+
+    Raises:
+        NewerLedger: It has steps that this release does not know.
+    """
+    version = _version(engine)
+    if version is None or version < len(steps):
+        with engine.connect() as connection:
+            _bring_up(connection, steps)
+        version = _version(engine)
+    if version is not None and version > len(steps):
+        raise NewerLedger(
+            f"the ledger has schema {version} and this release knows {len(steps)}: "
+            "deploy the newer release again, or restore the ledger from before it"
+        )
+
+
+def _version(engine: Engine) -> int | None:
+    try:
+        with engine.connect() as connection:
+            version = connection.scalar(_VERSION)
+    except SQLAlchemyError:  # no such table, if the database answers at all
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+        return None
+    return None if version is None else int(version)
+
+
+def _bring_up(connection: Connection, steps: Sequence[Sequence[str]]) -> None:
+    """All steps that are missing, in one transaction that one instance has at a time."""
+    dialect = connection.dialect.name
+    begin = "BEGIN IMMEDIATE" if dialect == "sqlite" else "BEGIN"
+    connection.execute(text(begin))
+    try:
+        if dialect == "postgresql":
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+        create = "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"
+        connection.execute(text(create))
+        version = connection.scalar(_VERSION)
+        if version is None:
+            connection.execute(text("INSERT INTO schema_version VALUES (0)"))
+        for step in steps[version or 0 :]:
+            for statement in step:
+                connection.execute(text(statement.format(**_WORDS[dialect])))
+        if (version or 0) < len(steps):
+            connection.execute(text("UPDATE schema_version SET version = :v"), {"v": len(steps)})
+        connection.execute(text("COMMIT"))
+    except BaseException:
+        connection.execute(text("ROLLBACK"))
+        raise

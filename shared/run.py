@@ -1,0 +1,392 @@
+"""One run over one authorization: step by step to what is wanted, under a lock.
+
+    lock + record intent ── call ── record answer + next intent ── call ── … ── unlock
+          │                   │              │
+          └ a crash here      └ here         └ here: the record says that the outcome is not known,
+            leaves an expiring lock            and the next run looks before it acts
+
+Every save is conditional. Where the intent moved meanwhile (another ticket, a revoke), the answer
+is applied to what is wanted now, and the next step follows from that.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Literal
+
+import structlog
+
+from shared import leases
+from shared.announce import owed
+from shared.authorization import Authorization, Lock
+from shared.cloud.errors import CloudFailure, NotNow, Refused
+from shared.contract import Problem
+from shared.converge import WAITS, Step, converge
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.authorization import AssociationState, GrantState
+    from shared.contract import AuthorizationId, Outcome
+    from shared.converge import Worker
+    from shared.settle import Settler
+
+Change = Callable[[Authorization], Authorization]
+Action = Callable[[Authorization], Change]
+Wait = Literal["error", "turn", "cloud", "person"]
+
+log = structlog.get_logger()
+
+EARLY: Final = timedelta(seconds=0.5)
+"""A turn that comes so soon is taken now: no message is worth so short a wait."""
+
+MAX_STEPS: Final = 12
+MAX_TRIES_A_RUN: Final = 2
+MAX_CONFLICTS: Final = 20
+
+
+@dataclass(frozen=True)
+class Again:
+    """The message must come again later.
+
+    Args:
+        reason: A stable word for why.
+        wait: `error` backs off with jitter, `turn` comes at the moment that was reserved, `cloud`
+            waits for an operation of the cloud to end, `person` for somebody in account A.
+        hint_seconds: How long at least: the cloud's own hint, or until the turn.
+        failure: What is said of the open requests, should this have been the last attempt.
+    """
+
+    reason: str
+    wait: Wait = "error"
+    hint_seconds: float | None = None
+    failure: Problem | None = None
+
+
+class LockLost(Exception):
+    """Another worker has taken over after our lock had run out: stop, touch nothing."""
+
+
+def unchanged(record: Authorization) -> Authorization:
+    """The intent of one who only wakes."""
+    return record
+
+
+@dataclass
+class Run:
+    """One run over one authorization, from the lock to its release.
+
+    `known` is the record and its version as this run last read or wrote them: a save that finds
+    another version reads anew.
+    """
+
+    settler: Settler
+    of: AuthorizationId
+    holder: str
+    known: tuple[Authorization, int]
+    holds: bool = False
+    locked_out: bool = False
+    turn_at: datetime | None = None
+    unanswered_at: datetime | None = None
+    refused: dict[Step, Refused] = field(default_factory=dict)
+    tries: Counter[Step] = field(default_factory=Counter)
+
+    def go(self, intent: Change) -> Again | None:
+        """Record `intent`, then take steps until the next one is not ours, or must wait."""
+        change = intent
+        for turn in range(MAX_STEPS):
+            record, step = self._save(change, first=turn == 0)
+            announced = self._announce(record)
+            if not self.holds:
+                self._close(record, announced)
+                return self._rest(record, step)
+            answer, again = self._take(record, step)
+            if again is not None:
+                self.release(both(announced, answer))
+                return again
+            change = both(announced, answer)
+        self.release()
+        return Again("too_many_steps")
+
+    def release(self, change: Change = unchanged) -> None:
+        """Give the lock back, if it is still ours."""
+        if self.holds:
+            self._put(lambda record: change(record).model_copy(update={"lock": None}))
+            self.holds = False
+
+    # One save ------------------------------------------------------------------------------------
+
+    def _save(self, change: Change, *, first: bool) -> tuple[Authorization, Step]:
+        """The record once `change`, and the intent to take the next step, are on it.
+
+        Afterwards `holds` says whether that step is ours to take now.
+        """
+        settler = self.settler
+        for _ in range(MAX_CONFLICTS):
+            record, _ = self.known
+            if not first and not self._is_ours(record):
+                raise LockLost
+            self.locked_out = (
+                first and record.lock is not None and record.lock.until > settler.now()
+            )
+            changed = change(record)
+            if first and not self.locked_out:
+                changed = _awake(changed, settler.worker)
+            step = converge(settler.wanted(changed), leases.seen(changed))
+            ours = step in settler.actions and not self.locked_out
+            if ours and step.has_effect and step not in self.refused:
+                changed = self._with_turn(changed, step)
+                ours = changed.turn_at is None or changed.turn_at <= settler.now() + EARLY
+            saved = changed if self.locked_out else self._prepared(changed, step, ours=ours)
+            saved = leases.with_due(saved, step, settler.now())
+            if (first and saved == record) or self._replaced(saved):
+                self.holds = ours
+                return saved, step
+        raise LockLost
+
+    def _with_turn(self, record: Authorization, step: Step) -> Authorization:
+        """The moment of the write is on the record; one that was reserved before stays."""
+        if record.turn_at is not None:
+            return record
+        if self.turn_at is None:
+            self.turn_at = self.settler.turns.reserve(record, step, self.settler.now())
+        return record.model_copy(update={"turn_at": self.turn_at})
+
+    def _prepared(self, record: Authorization, step: Step, *, ours: bool) -> Authorization:
+        """Locked, and with an effect's outcome on record as unknown before the effect is asked."""
+        if not ours:
+            return record.model_copy(update={"lock": None})
+        if step.has_effect and step not in self.refused:
+            self.unanswered_at = record.unanswered_at
+            record = _asked(record, step, self.settler.now())
+        until = self.settler.now() + timedelta(seconds=self.settler.lock_seconds)
+        return record.model_copy(update={"lock": Lock(holder=self.holder, until=until)})
+
+    def _put(self, change: Change) -> None:
+        """`change` is on the record, unless our lock was lost meanwhile."""
+        for _ in range(MAX_CONFLICTS):
+            record, _ = self.known
+            if self.holds and not self._is_ours(record):
+                return
+            changed = change(record)
+            if changed == record or self._replaced(changed):
+                return
+        raise LockLost
+
+    def _replaced(self, changed: Authorization) -> bool:
+        """Whether `changed` is on the ledger; where it is not, what is there now is known."""
+        version = self.known[1]
+        if self.settler.ledger.put_authorization(changed, version):
+            self.known = (changed, version + 1)
+            return True
+        self.known = self.settler.ledger.authorization(self.of.key) or (
+            Authorization(id=self.of),
+            0,
+        )
+        return False
+
+    def _is_ours(self, record: Authorization) -> bool:
+        return record.lock is not None and record.lock.holder == self.holder
+
+    # One step ------------------------------------------------------------------------------------
+
+    def _take(self, record: Authorization, step: Step) -> tuple[Change, Again | None]:
+        """What the step's answer changes; and, where the rest must wait, why."""
+        if step in self.refused:
+            return self._fail(record, step, self.refused[step])
+        started = self.settler.now()
+        self.tries[step] += 1
+        self._note(record, step, "asked")
+        try:
+            change = self.settler.actions[step](record)
+        except CloudFailure as failure:
+            self._log(step, started, type(failure).__name__, failure)
+            self._note(record, step, type(failure).__name__, failure)
+            return self._answer_to(failure, record, step)
+        self._log(step, started, "done")
+        self._note(record, step, "done")
+        return both(change, self._answered(step)), None
+
+    def _answer_to(
+        self, failure: CloudFailure, record: Authorization, step: Step
+    ) -> tuple[Change, Again | None]:
+        if isinstance(failure, Refused):
+            return self._refused(failure, record, step)
+        problem = problem_of(failure, step)
+        if isinstance(failure, NotNow):
+            again = Again(problem.code, hint_seconds=failure.retry_after, failure=problem)
+            if not step.has_effect:
+                return unchanged, again
+            return both(_as_before(step), self._answered(step, turn_over=False)), again
+        if step.has_effect and self.tries[step] < MAX_TRIES_A_RUN:
+            return unchanged, None
+        return unchanged, Again(problem.code, failure=problem)
+
+    def _refused(
+        self, failure: Refused, record: Authorization, step: Step
+    ) -> tuple[Change, Again | None]:
+        """A write that is refused may be done already: a look will tell, if one can be had."""
+        if step.has_effect:
+            self.refused[step] = failure
+            return self._answered(step), None
+        if self.refused:
+            return _as_before(next(reversed(self.refused))), None
+        return self._fail(record, step, failure)
+
+    def _answered(self, step: Step, *, turn_over: bool = True) -> Change:
+        """A write that has its answer cannot land later."""
+        if not step.has_effect:
+            return unchanged
+        over: dict[str, object] = {"unanswered_at": self.unanswered_at}
+        if turn_over:
+            self.turn_at = None
+            over["turn_at"] = None
+        return lambda record: record.model_copy(update=over)
+
+    def _fail(
+        self, record: Authorization, step: Step, failure: Refused
+    ) -> tuple[Change, Again | None]:
+        problem = problem_of(failure, step)
+        failed = self.settler.failed(record, step, problem)
+        if failed == record:  # nobody is left to tell: it is the sweep's and the operators' now
+            return unchanged, Again(problem.code, failure=problem)
+        return lambda latest: self.settler.failed(latest, step, problem), None
+
+    def _note(
+        self, record: Authorization, step: Step, outcome: str, failure: CloudFailure | None = None
+    ) -> None:
+        """An effect, before and after it, is on the audit trail."""
+        if not step.has_effect:
+            return
+        of = record.id
+        self.settler.trail.note(
+            of.key,
+            f"{step.value} {outcome}",
+            account=of.instance_owner_uid if step.worker == "authorize" else of.ecr_owner_uid,
+            worker=step.worker,
+            run=self.holder,
+            token=record.token(step.value),
+            leases=" ".join(lease.id for lease in record.live_leases) or None,
+            requests=" ".join(entry.request_id for entry in record.open) or None,
+            cloud_code=failure.cloud_code if failure else None,
+            cloud_request_id=failure.request_id if failure else None,
+        )
+
+    def _rest(self, record: Authorization, step: Step) -> Again | None:
+        """Where a run ends that may not take the next step."""
+        if self.locked_out:
+            return Again("locked", wait="cloud")
+        if step in self.settler.actions and record.turn_at is not None:
+            left = (record.turn_at - self.settler.now()).total_seconds()
+            return Again("turn", wait="turn", hint_seconds=left, failure=_overdue(step))
+        if step.worker == self.settler.worker and step in WAITS:
+            wait: Wait = "person" if step is Step.AWAIT_DETACH_BY_HAND else "cloud"
+            return Again(step.value, wait=wait, failure=_overdue(step))
+        waits_for_grant = self.settler.worker == "attach" and step.worker == "authorize"
+        if waits_for_grant and record.live_leases and record.open:
+            return Again("grant_in_doubt", wait="cloud")
+        return None
+
+    # Results -------------------------------------------------------------------------------------
+
+    def _announce(self, record: Authorization) -> Change:
+        """All results that are due are on the topic; gives the change that notes it."""
+        due: list[tuple[str, Outcome]] = []
+        for entry, outcome in leases.due(record):
+            self.settler.announcer.announce(owed(record, entry, outcome))
+            due.append((entry.request_id, outcome))
+
+        def noted(latest: Authorization) -> Authorization:
+            for request_id, outcome in due:
+                latest = leases.announced(latest, request_id, outcome)
+            return latest
+
+        return noted
+
+    def _close(self, record: Authorization, announced: Change) -> None:
+        """Requests that have their last result are closed; lesser notes can wait."""
+        if len(announced(record).open) < len(record.open):
+            self._put(announced)
+
+    def _log(
+        self,
+        step: Step,
+        started: datetime,
+        outcome: str,
+        failure: CloudFailure | None = None,
+    ) -> None:
+        elapsed = self.settler.now() - started
+        log.info(
+            "step_taken",
+            step=step.value,
+            outcome=outcome,
+            subject=self.of.key,
+            duration_ms=round(elapsed.total_seconds() * 1000, 1),
+            cloud_code=failure.cloud_code if failure else None,
+            cloud_request_id=failure.request_id if failure else None,
+        )
+
+
+def problem_of(failure: CloudFailure, step: Step) -> Problem:
+    """What a person is told of a cloud failure."""
+    explanation = failure.explanation
+    said = f": {failure.message}" if failure.message else ""
+    return Problem(
+        code=explanation.code,
+        message=f"{step.value.replace('_', ' ')}: the cloud answered {failure.cloud_code}{said}",
+        remedy=explanation.remedy,
+        cloud_code=failure.cloud_code,
+        cloud_request_id=failure.request_id,
+    )
+
+
+def _overdue(step: Step) -> Problem:
+    if step is Step.AWAIT_DETACH_BY_HAND:
+        return Problem(
+            code="still_attached",
+            message="The instance is still attached to the ECR, which was done by hand.",
+            remedy="Detach it in account A, then ask for the revoke again with a new request id.",
+        )
+    return Problem(
+        code="cloud_slow",
+        message=f"{step.value.replace('_', ' ')}: the cloud has not finished in time.",
+        remedy="Look at the ECR in account A; ask again with a new request id when it is settled.",
+    )
+
+
+def _awake(record: Authorization, worker: Worker) -> Authorization:
+    """Time has passed since what was on its way was seen: it must be looked at again."""
+    if worker == "authorize" and record.grant.state == "settling":
+        return record.with_grant("unknown")
+    passing = record.association.state in ("creating", "deleting")
+    left_to_hand = record.association.state == "active" and not record.live_leases
+    if worker == "attach" and (passing or left_to_hand):
+        return record.with_association("unknown")
+    return record
+
+
+def _asked(record: Authorization, step: Step, now: datetime) -> Authorization:
+    """What the step changes is not known from here on, until its answer is on record."""
+    record = record.model_copy(update={"unanswered_at": now})
+    if step in (Step.GRANT, Step.REVOKE):
+        return record.with_grant("unknown")
+    if step is Step.ASSOCIATE:
+        return record.with_association("unknown", by_us=True)
+    return record.with_association("unknown")
+
+
+def _as_before(refused: Step) -> Change:
+    """A refusal is definite: where no look can tell otherwise, all is as the step found it."""
+    if refused in (Step.GRANT, Step.REVOKE):
+        grant: GrantState = "absent" if refused is Step.GRANT else "present"
+        return lambda latest: latest.with_grant(grant)
+    association: AssociationState = "absent" if refused is Step.ASSOCIATE else "active"
+    return lambda latest: latest.with_association(association)
+
+
+def both(first: Change, second: Change) -> Change:
+    """The one change, then the other."""
+    return lambda record: second(first(record))

@@ -1,0 +1,276 @@
+"""The ledger's contract, on SQLite and on a real PostgreSQL: every write is conditional.
+
+Whatever stands behind the interface must pass this.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.announce import unreadable
+from shared.audit import Trail, verify
+from shared.authorization import Authorization
+from shared.contract import read_request, result
+from shared.converge import Step
+from shared.ledger import LedgerUnavailable, NewerLedger, RequestRecord, ResultRecord
+from shared.ledger.schema import STEPS, migrate
+from shared.ledger.sql import SqlLedger
+from shared.turns import Turns
+
+NOW = datetime(2026, 11, 23, 1, 2, 3, 456789, tzinfo=timezone.utc)
+LATER = NOW + timedelta(seconds=1)
+REQUEST = read_request(json.loads(Path("events/requests/grant_vpc.json").read_text()))
+
+
+@pytest.fixture
+def ledger(url):
+    opened = SqlLedger(url)
+    yield opened
+    opened.close()
+
+
+def request_record(**changes):
+    asked = REQUEST.model_copy(update=changes)
+    return RequestRecord(request=asked, fingerprint=asked.fingerprint, received_at=NOW, sent_at=NOW)
+
+
+def result_record(request_id="CHG-1", reason="x"):
+    event = result(unreadable(request_id, reason), source="test", time=NOW)
+    return ResultRecord(result=event, request_id=request_id)
+
+
+def test_a_request_is_put_once_and_the_first_one_stays(ledger):
+    assert ledger.add_request(request_record()) is None
+    assert ledger.add_request(request_record(reason="another")) == request_record()
+    assert ledger.request("CHG-1001") == request_record()
+    assert ledger.request("CHG-0") is None
+
+
+def test_an_authorization_is_changed_only_from_the_version_that_was_read(ledger):
+    record = Authorization(id=REQUEST.authorization)
+    assert ledger.put_authorization(record, 0)
+    assert not ledger.put_authorization(record, 0)
+    later = record.next_generation()
+    assert ledger.put_authorization(later, 1)
+    assert not ledger.put_authorization(record, 1)
+    assert ledger.authorization(record.id.key) == (later, 2)
+
+
+def test_of_many_writers_at_once_one_wins_each_version(url, ledger):
+    record = Authorization(id=REQUEST.authorization)
+    ledger.put_authorization(record, 0)
+
+    def write(_):
+        mine = SqlLedger(url)
+        try:
+            return mine.put_authorization(record.next_generation(), 1)
+        finally:
+            mine.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(write, range(16))) == 1
+
+
+def test_instances_that_start_together_all_start(url):
+    with ThreadPoolExecutor(8) as pool:
+        for opened in pool.map(SqlLedger, [url] * 8):
+            opened.close()
+    engine = create_engine(_driver(url))
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM schema_version")) == 1
+    engine.dispose()
+
+
+def test_a_result_is_added_once_and_says_ever_after_what_it_said_first(ledger):
+    first = ledger.add_result(result_record())
+    assert ledger.add_result(result_record(reason="another")).result == first.result
+    assert [one.result for one in ledger.unpublished(LATER, 10)] == [first.result]
+    ledger.mark_published(first.result.id, NOW)
+    assert ledger.unpublished(LATER, 10) == []
+    assert ledger.add_result(result_record()).published_at is not None
+    assert [one.result.body() for one in ledger.results("CHG-1")] == [first.result.body()]
+
+
+def test_a_request_is_finished_once(ledger):
+    ledger.add_request(request_record())
+    assert [one.request.request_id for one in ledger.unfinished(LATER, 10)] == ["CHG-1001"]
+    assert ledger.unfinished(NOW, 10) == []
+    ledger.finish_request("CHG-1001", "attached", NOW)
+    ledger.finish_request("CHG-1001", "failed", LATER)
+    found = ledger.request("CHG-1001")
+    assert (found.outcome, found.finished_at) == ("attached", NOW)
+    assert ledger.unfinished(LATER, 10) == []
+    ledger.finish_request("nobody", "failed", NOW)
+
+
+def test_unfinished_requests_come_oldest_first_and_no_more_than_asked_for(ledger):
+    for number in range(5):
+        record = request_record(request_id=f"CHG-{number}")
+        ledger.add_request(record.model_copy(update={"received_at": NOW - timedelta(days=number)}))
+    found = ledger.unfinished(LATER, 3)
+    assert [one.request.request_id for one in found] == ["CHG-4", "CHG-3", "CHG-2"]
+
+
+def test_what_is_due_is_found_the_longest_due_first(ledger):
+    for number in range(4):
+        of = REQUEST.authorization.model_copy(update={"instance_id": f"vpc-bp1number{number}"})
+        due_at = NOW - timedelta(hours=number) if number else None
+        ledger.put_authorization(Authorization(id=of, due_at=due_at), 0)
+    found = [one.id.instance_id for one in ledger.due(NOW - timedelta(hours=1), 10)]
+    assert found == ["vpc-bp1number3", "vpc-bp1number2", "vpc-bp1number1"]
+    assert len(ledger.due(NOW, 2)) == 2
+    assert len(list(ledger.authorizations())) == 4
+
+
+def test_a_turn_is_given_to_one_of_many_at_once(url, ledger):
+    def take(_):
+        mine = SqlLedger(url)
+        try:
+            return Turns(mine).reserve(Authorization(id=REQUEST.authorization), Step.GRANT, NOW)
+        finally:
+            mine.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        moments = sorted(pool.map(take, range(12)))
+    gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
+    assert min(gaps) >= timedelta(seconds=0.1)
+    assert moments[-1] >= NOW + 11 * timedelta(seconds=0.5)
+    assert ledger.turn(f"ecr/{REQUEST.ecr_id}")[1] == 12
+
+
+# The audit trail ----------------------------------------------------------------------------------
+
+
+def noted(ledger, chains=3, entries=4, now=NOW):
+    trail = Trail(ledger, lambda: now)
+    for number in range(entries):
+        for chain in range(chains):
+            trail.note(f"chain-{chain}", "granted", number=number, ticket=None)
+    return trail
+
+
+def test_each_entry_bears_the_hash_of_the_one_before(ledger):
+    noted(ledger)
+    first, second, *_ = ledger.entries("chain-1")
+    assert (first.sequence, first.previous) == (1, "")
+    assert (second.sequence, second.previous) == (2, first.hash)
+    assert second.facts == {"number": 1}
+    assert verify(ledger) == []
+
+
+def test_many_writers_make_one_chain(url, ledger):
+    def write(_):
+        mine = SqlLedger(url)
+        try:
+            noted(mine, chains=2, entries=5)
+        finally:
+            mine.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert [entry.sequence for entry in ledger.entries("chain-0")] == list(range(1, 21))
+    assert verify(ledger) == []
+
+
+TAMPERING = {
+    "altered": "UPDATE audit SET document = replace(document, 'granted', 'revoked') "
+    "WHERE chain = 'chain-1' AND sequence = 2",
+    "altered with its hash": "UPDATE audit SET hash = 'x' WHERE chain = 'chain-1' AND sequence = 4",
+    "missing": "DELETE FROM audit WHERE chain = 'chain-1' AND sequence = 2",
+    "missing the first": "DELETE FROM audit WHERE chain = 'chain-1' AND sequence = 1",
+    "missing the last": "DELETE FROM audit WHERE chain = 'chain-1' AND sequence = 4",
+    "missing whole": "DELETE FROM audit WHERE chain = 'chain-1'",
+}
+REORDERED = (
+    "UPDATE audit SET sequence = 99 WHERE chain = 'chain-1' AND sequence = 2",
+    "UPDATE audit SET sequence = 2 WHERE chain = 'chain-1' AND sequence = 3",
+    "UPDATE audit SET sequence = 3 WHERE chain = 'chain-1' AND sequence = 99",
+)
+
+
+@pytest.mark.parametrize("statements", [*((one,) for one in TAMPERING.values()), REORDERED])
+def test_what_is_altered_missing_or_reordered_is_found(url, ledger, statements):
+    noted(ledger)
+    tomorrow = NOW + timedelta(days=1, hours=1)
+    assert Trail(ledger, lambda: tomorrow).seal(NOW.date())
+    assert verify(ledger) == []
+    engine = create_engine(_driver(url))
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    engine.dispose()
+    assert verify(ledger)
+
+
+def test_a_day_is_sealed_once_and_not_before_it_is_over(ledger):
+    noted(ledger)
+    midnight = datetime(2026, 11, 24, tzinfo=timezone.utc)
+    assert not Trail(ledger, lambda: midnight + timedelta(minutes=59)).seal(date(2026, 11, 23))
+    late = Trail(ledger, lambda: midnight + timedelta(hours=1))
+    assert late.seal(date(2026, 11, 23))
+    assert not late.seal(date(2026, 11, 23))
+    noted(ledger, chains=5, now=midnight + timedelta(hours=2))  # the next day goes on
+    assert verify(ledger) == []
+    assert Trail(ledger, lambda: midnight + timedelta(days=1, hours=1)).seal(date(2026, 11, 24))
+    assert verify(ledger) == []
+    (seal, _) = ledger.entries("seals")
+    assert seal.facts["chains"] == 3
+
+
+# The schema ---------------------------------------------------------------------------------------
+
+
+def test_a_newer_ledger_is_refused(url, ledger):
+    engine = create_engine(_driver(url))
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE schema_version SET version = :v"), {"v": len(STEPS) + 1})
+    engine.dispose()
+    with pytest.raises(NewerLedger, match="deploy the newer release"):
+        SqlLedger(url)
+
+
+def test_an_older_ledger_is_brought_up_with_what_is_in_it(url):
+    steps = [["CREATE TABLE a (x INTEGER)"], ["ALTER TABLE a ADD COLUMN y INTEGER"]]
+    engine = create_engine(_driver(url), isolation_level="AUTOCOMMIT")
+    migrate(engine, steps[:1])
+    with engine.connect() as connection:
+        connection.execute(text("INSERT INTO a VALUES (7)"))
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda _: migrate(engine, steps), range(6)))
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT x, y FROM a")).all() == [(7, None)]
+    engine.dispose()
+
+
+def test_a_step_that_fails_leaves_the_ledger_as_it_was(url):
+    steps = [["CREATE TABLE a (x INTEGER)", "CREATE TABLE b (nonsense"]]
+    engine = create_engine(_driver(url), isolation_level="AUTOCOMMIT")
+    with pytest.raises(SQLAlchemyError):
+        migrate(engine, steps)
+    migrate(engine, [["CREATE TABLE a (x INTEGER)"]])
+    engine.dispose()
+
+
+def _driver(url):
+    return url.replace("postgresql://", "postgresql+psycopg://")
+
+
+def test_a_ledger_that_cannot_be_reached_says_so_without_its_url():
+    with pytest.raises(LedgerUnavailable) as unavailable:
+        SqlLedger("sqlite:////nowhere/at/all/secret-in-path.db")
+    assert "secret" not in str(unavailable.value)
+    assert unavailable.value.__suppress_context__
+
+
+def test_a_database_that_is_not_there_is_named_by_nothing_secret():
+    with pytest.raises(LedgerUnavailable) as unavailable:
+        SqlLedger("postgresql://ledger:s3cret@127.0.0.1:9/ledger")
+    assert "s3cret" not in f"{unavailable.value!r}"
