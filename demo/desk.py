@@ -58,15 +58,14 @@ def main(files: list[str], url: str) -> int:
     desk = Desk(url)
     for file in files:
         desk.post(json.loads(Path(file).read_text()))
+    waiting = [json.loads(Path(file).read_text()).get("request_id") for file in files]
     quiet_since = time.monotonic()
-    while time.monotonic() - quiet_since < WAIT_SECONDS:
+    while waiting and time.monotonic() - quiet_since < WAIT_SECONDS:
         for event in desk.results(wait_seconds=1):
             print(json.dumps(event["data"], indent=2), flush=True)
             quiet_since = time.monotonic()
-            if event["data"]["final"]:
-                files = files[1:]
-        if not files:
-            break
+            if event["data"]["final"] and event["data"]["request_id"] in waiting:
+                waiting.remove(event["data"]["request_id"])
     return 0
 
 

@@ -89,10 +89,10 @@ class House:
     def __init__(self, environ: Mapping[str, str], now: Callable[[], datetime]) -> None:
         self.environ = environ
         self.now = now
+        for name in ("LEDGER_URL", "EXTERNAL_ID_KEY"):
+            mask_value(environ.get(name, ""))
         self.settings = settings(environ)
         self.registry = registry.load(Path(self.settings.registry_file))
-        mask_value(self.settings.ledger_url)
-        mask_value(self.settings.external_id_key)
         self.ledger = SqlLedger(self.settings.ledger_url.get_secret_value())
         self.context: object = None
         self.messages = Messages(self.endpoint("MNS"), self.credentials)

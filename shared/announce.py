@@ -17,7 +17,7 @@ from shared.contract import Problem, Request, Result, ResultBody, result
 from shared.ledger import Ledger, ResultRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from shared.audit import Trail
@@ -64,12 +64,19 @@ class Announcer:
         event = result(body, source=self._source, time=self._now(), suffix=suffix)
         record = ResultRecord(result=event, request_id=body.request_id)
         self._put_out(self._ledger.add_result(record), "announced")
-        if body.final and not suffix:  # one with a suffix answers another message of that id
+        if body.final and event.is_answer:
             self._ledger.finish_request(body.request_id, body.outcome, self._now())
 
     def repeat(self, record: ResultRecord) -> None:
         """The result is on the topic once more: the answer to a repeated request."""
         self._put_out(record.model_copy(update={"published_at": None}), "repeated")
+
+    def publish_late(self, record: ResultRecord) -> None:
+        """A result that was made and not published is on the topic; its request may be over."""
+        self._put_out(record, "announced late")
+        data = record.result.data
+        if data.final and record.result.is_answer:
+            self._ledger.finish_request(data.request_id, data.outcome, self._now())
 
     def _put_out(self, record: ResultRecord, what: str) -> None:
         if record.published_at is not None:
@@ -97,6 +104,11 @@ class Announcer:
         )
 
 
+def final_of(results: Iterable[ResultRecord]) -> ResultRecord | None:
+    """The last word on a request among the results that bear its id. Pure."""
+    return next((one for one in results if one.result.is_answer and one.result.data.final), None)
+
+
 def owed(record: Authorization, entry: OpenRequest, outcome: Outcome) -> ResultBody:
     """What `outcome` tells the ticket of an open request. Pure."""
     lease = record.lease(entry.lease)
@@ -121,10 +133,10 @@ def owed(record: Authorization, entry: OpenRequest, outcome: Outcome) -> ResultB
     )
 
 
-def rejection(request: Request, problem: Problem) -> ResultBody:
-    """What a ticket is told whose request may not be. Pure."""
+def refused(request: Request, problem: Problem, outcome: Outcome) -> ResultBody:
+    """What a ticket is told whose request may not be, or could not be begun. Pure."""
     return ResultBody(
-        outcome="rejected",
+        outcome=outcome,
         final=True,
         request_id=request.request_id,
         ticket=request.ticket,

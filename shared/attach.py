@@ -49,12 +49,10 @@ class Attach:
         return self.settler.settle(result.data.authorization, known_only=True)
 
     def give_up(self, document: dict[str, Any], problem: Problem) -> None:
-        """The open requests of the message's authorization have failed."""
+        """The message's request has failed, if it is open still."""
         if "wake" in document:
             return
-        of = read_result(document).data.authorization
-        if of is not None:
-            self.settler.give_up(of, problem)
+        self.settler.give_up(read_result(document).data, problem)
 
     def refuse(self, bad: BadMessage, digest: str) -> None:  # noqa: ARG002 -- the workers' one form
         """Nobody can be told: only our own functions publish results."""

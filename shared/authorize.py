@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from shared import leases, policy, registry
-from shared.announce import Announcer, rejection, unreadable
+from shared.announce import Announcer, final_of, refused, unreadable
+from shared.authorization import Authorization
 from shared.cloud.errors import Refused
 from shared.cloud.sessions import Role, session_name, session_policy
 from shared.contract import BadMessage, Problem, Request, read_request, read_result, read_wake
 from shared.converge import Step
 from shared.ledger import Ledger, RequestRecord
 from shared.log import correlate, mask_value
+from shared.run import problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,12 +24,11 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from shared.authorization import Authorization
     from shared.cloud.credentials import Credentials
     from shared.cloud.network import Network
     from shared.cloud.router import Router
     from shared.cloud.sessions import Purpose, Sessions
-    from shared.contract import AuthorizationId
+    from shared.contract import AuthorizationId, Outcome
     from shared.registry import Registry
     from shared.run import Action, Again, Change
     from shared.settle import Settler
@@ -76,16 +77,15 @@ class Authorize:
         return self._take_request(request, sent_at)
 
     def give_up(self, document: dict[str, Any], problem: Problem) -> None:
-        """The open requests of the message's authorization have failed."""
+        """The message's request has failed, unless it has its answer."""
         if "wake" in document:
             return
-        of = (
-            read_result(document).data.authorization
-            if "specversion" in document
-            else read_request(document).authorization
-        )
-        if of is not None:
-            self.settler.give_up(of, problem)
+        if "specversion" in document:
+            self.settler.give_up(read_result(document).data, problem)
+            return
+        request = read_request(document)
+        if not self.settler.give_up(refused(request, problem, "failed"), problem):
+            self._answer(request, problem, "failed")
 
     def refuse(self, bad: BadMessage, digest: str) -> None:
         """A message that bears a request id is answered, though it is no request."""
@@ -120,9 +120,7 @@ class Authorize:
 
     def _answered_before(self, request: Request) -> bool:
         """A repeated request that has its last result is given that again, and no call is made."""
-        last = next(
-            (one for one in self.ledger.results(request.request_id) if one.result.data.final), None
-        )
+        last = final_of(self.ledger.results(request.request_id))
         if last is None:
             return False
         log.info("request_repeated", outcome=last.result.data.outcome)
@@ -135,17 +133,23 @@ class Authorize:
         known = self.ledger.authorization(request.authorization.key)
         if known is not None and _is_taken(known[0], request):
             return None
-        problem = policy.refusal(request, self.registry, record.received_at)
-        if problem is None and request.action == "revoke" and known is not None:
-            problem = self._refusal_by_hand(known[0], request)
+        problem = policy.refusal(
+            request, self.registry, record.received_at, is_known=known is not None
+        )
+        if problem is None and request.action == "revoke":
+            found = known[0] if known else Authorization(id=request.authorization)
+            problem = self._refusal_by_hand(found, request)
         return problem
 
     def _refusal_by_hand(self, known: Authorization, request: Request) -> Problem | None:
         """Where the registry says so, nothing is revoked that account A's people have attached."""
         if self.registry.ecrs[request.ecr_id].by_hand != "refuse":
             return None
-        if known.association.by_us or not self.attached_by_hand(known.id):
-            return None
+        try:
+            if known.association.by_us or not self.attached_by_hand(known.id):
+                return None
+        except Refused as refusal:
+            return problem_of(refusal, Step.LOOK_AT_ASSOCIATION)
         return Problem(
             code="still_attached",
             message=f"{request.instance_id} is attached to {request.ecr_id} by hand.",
@@ -153,8 +157,13 @@ class Authorize:
         )
 
     def _reject(self, request: Request, problem: Problem, suffix: str = "") -> None:
-        log.info("request_rejected", code=problem.code)
-        self.announcer.announce(rejection(request, problem), suffix=suffix)
+        self._answer(request, problem, "rejected", suffix)
+
+    def _answer(
+        self, request: Request, problem: Problem, outcome: Outcome, suffix: str = ""
+    ) -> None:
+        log.info("request_refused", outcome=outcome, code=problem.code)
+        self.announcer.announce(refused(request, problem, outcome), suffix=suffix)
 
 
 def _is_taken(known: Authorization, request: Request) -> bool:
@@ -212,7 +221,8 @@ class AccountB:
         secret = registry.external_id(self.external_id_key, of.instance_owner_uid)
         mask_value(secret)
         role = Role(account.role_arn, secret)
-        ticket = record.open[-1].ticket if record.open else "sweep"
+        asking = [entry for entry in record.open if entry.action == purpose] or record.open
+        ticket = asking[-1].ticket if asking else "sweep"
         return self.sessions.assume(
             role, session_policy(of, purpose), session_name("authorize", ticket)
         )

@@ -57,7 +57,7 @@ _TYPE_PREFIX: Final = "ecr.authorization."
 class Model(BaseModel):
     """Strict and immutable: nothing is coerced, nothing unknown is kept."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class BadMessage(ValueError):
@@ -171,7 +171,10 @@ class ResultBody(Model):
     """What became of a request: all that its ticket needs to know."""
 
     outcome: Outcome
-    final: bool = Field(description="No other result of this request follows")
+    final: bool = Field(
+        description="The ticket has its answer. Only `revoking` and `detached` may follow a failed "
+        "grant, while what it had begun is taken back"
+    )
     request_id: RequestId
     ticket: Ticket | None = None
     action: Literal["grant", "revoke"] | None = None
@@ -203,6 +206,11 @@ class Result(Model):
     time: AwareDatetime
     datacontenttype: Literal["application/json"] = "application/json"
     data: ResultBody
+
+    @property
+    def is_answer(self) -> bool:
+        """It answers the request itself, and not another message that bore the same id."""
+        return self.id == f"{self.data.request_id}/{self.data.outcome}"
 
     def body(self) -> str:
         """The event as it is published: the same bytes each time."""

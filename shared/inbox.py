@@ -11,13 +11,16 @@ import binascii
 import json
 import math
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
+from shared.cloud.errors import CloudFailure
 from shared.contract import MAX_MESSAGE_BYTES, BadMessage, Problem, read_object
+from shared.ledger import LedgerUnavailable
 from shared.log import correlated
-from shared.run import Again
+from shared.run import Again, told_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _EXPONENT_LIMIT: Final = 30
+_KEPT_CHARACTERS: Final = 10_000  # of up to six bytes each, with their escapes
+_UNCOUNTED: Final = ("lock", "turn")
+"""Waits that end by themselves, and say nothing of the work: they use up no attempt."""
 _GAVE_UP: Final = Problem(
     code="gave_up",
     message="The work could not be done in the attempts that it has.",
@@ -93,7 +99,7 @@ class Pace:
             chance: A draw from [0, 1).
         """
         power = min(attempt - 1, _EXPONENT_LIMIT)
-        if again.wait == "cloud":
+        if again.wait in ("cloud", "lock"):
             seconds = min(self.cloud_limit_seconds, self.cloud_seconds * 1.5**power)
         elif again.wait == "turn":
             seconds = 0.0
@@ -144,6 +150,10 @@ class Inbox:
         except BadMessage as bad:
             self._refuse(message, worker, bad)
             return
+        except CloudFailure as failure:
+            log.exception("message_failed", attempt=attempt)
+            code = failure.explanation.code
+            again = Again(code, hint_seconds=failure.retry_after, failure=told_of(failure))
         except Exception as error:
             log.exception("message_failed", attempt=attempt)
             again = Again(type(error).__name__)
@@ -151,9 +161,16 @@ class Inbox:
             self._again(document, worker, attempt, again)
 
     def _again(self, document: dict[str, Any], worker: Worker, attempt: int, again: Again) -> None:
+        if again.wait in _UNCOUNTED:
+            attempt -= 1
         if attempt >= self.pace.max_attempts:
             problem = again.failure or _GAVE_UP
-            worker.give_up(document, problem)
+            try:
+                worker.give_up(document, problem)
+            except (LedgerUnavailable, CloudFailure):
+                raise
+            except Exception:
+                log.exception("give_up_failed")
             self._bury(document, f"{again.reason}: {problem.message}", attempt)
             return
         delay = self.pace.delay(again, attempt, self.chance)
@@ -162,18 +179,25 @@ class Inbox:
         log.info("message_comes_again", reason=again.reason, attempt=attempt, delay_seconds=delay)
 
     def _refuse(self, message: Message, worker: Worker, bad: BadMessage) -> None:
-        digest = binascii.hexlify(message.message_id.encode()).decode()[:12]
+        digest = sha256(message.message_id.encode()).hexdigest()[:12]
         worker.refuse(bad, digest)
         self._bury(message.body, str(bad), 1)
 
     def _bury(self, content: object, reason: str, attempt: int) -> None:
         letter = {"queue": self.queue, "reason": reason, "attempt": attempt, "message": content}
-        body = json.dumps(letter, separators=(",", ":"))
+        body = _dumped(letter)
         if len(body.encode()) > MAX_MESSAGE_BYTES:
-            letter["message"] = "(too large to be kept beside its reason)"
-            body = json.dumps(letter, separators=(",", ":"))
+            text = content if isinstance(content, str) else _dumped(content)
+            letter |= {"message": text[:_KEPT_CHARACTERS], "reason": f"{reason} (cut to fit)"}
+            body = _dumped(letter)
         self.send(self.dead_letter_queue, body)
         log.error("message_dead", reason=reason, attempt=attempt)
+
+
+def _dumped(value: object) -> str:
+    """JSON, short; characters as they are, but for halves of one, which UTF-8 cannot hold."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def opened(body: str) -> tuple[int, dict[str, Any]]:

@@ -41,7 +41,8 @@ def take(
     """
     if record.request(request.request_id):
         return record
-    asked_at = request.requested_at or sent_at
+    # Nobody can have asked later than now: a clock that is ahead must not bar later requests.
+    asked_at = min(request.requested_at or sent_at, now)
     if request.action == "grant":
         return _with_lease(record, request, asked_at, now)
     return _without_lease(record, request, asked_at, now)

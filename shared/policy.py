@@ -23,11 +23,17 @@ VBR_STEPS: Final = (
 )
 
 
-def refusal(request: Request, registry: Registry, now: datetime) -> Problem | None:
+def refusal(
+    request: Request, registry: Registry, now: datetime, *, is_known: bool = False
+) -> Problem | None:
     """Why `request` may not be, or None where it may.
 
-    A revoke only has to name an ECR and an account that are known: taking access away must stay
-    possible when it may no longer be given.
+    Args:
+        request: What is asked.
+        registry: Who may ask for what.
+        now: The time.
+        is_known: The ledger knows the authorization: it may be revoked then, though it may no
+            longer be given.
     """
     ecr = registry.ecrs.get(request.ecr_id)
     if ecr is None:
@@ -45,12 +51,15 @@ def refusal(request: Request, registry: Registry, now: datetime) -> Problem | No
             f"Account {request.instance_owner_uid} is not in the registry.",
             _REGISTER,
         )
-    if request.action == "revoke":
+    if request.action == "revoke" and is_known:
         return None
-    return _grant_refusal(request, account, now)
+    return _place_refusal(request, account) or (
+        None if request.action == "revoke" else _grant_refusal(request, account, now)
+    )
 
 
-def _grant_refusal(request: Request, account: Account, now: datetime) -> Problem | None:
+def _place_refusal(request: Request, account: Account) -> Problem | None:
+    """The ECR, the region and the instance must be ones that the account may ask for."""
     if request.instance_owner_uid == request.ecr_owner_uid:
         return _problem(
             "same_account",
@@ -64,11 +73,11 @@ def _grant_refusal(request: Request, account: Account, now: datetime) -> Problem
             f"Account {request.instance_owner_uid} may not ask for {request.ecr_id}.",
             _REGISTER,
         )
-    return (
-        _instance_refusal(request, allowed)
-        or _vbr_refusal(request, account)
-        or _expiry_refusal(request, account, now)
-    )
+    return _instance_refusal(request, allowed)
+
+
+def _grant_refusal(request: Request, account: Account, now: datetime) -> Problem | None:
+    return _vbr_refusal(request, account) or _expiry_refusal(request, account, now)
 
 
 def _instance_refusal(request: Request, allowed: Allowed) -> Problem | None:

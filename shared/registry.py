@@ -120,11 +120,16 @@ def external_id(key: SecretStr, account_uid: str) -> SecretStr:
 
     It is derived from one key held outside the code, so that no list of ExternalIds exists.
     """
+    check_key(key)
     secret = key.get_secret_value().encode()
-    if len(secret) < 32:  # noqa: PLR2004 -- as long as the hash, or the hash guards too little
-        raise ValueError("the ExternalId key must have at least 32 characters")
     digest = hmac.digest(secret, f"ecr-external-id/{account_uid}".encode(), "sha256")
     return SecretStr("ecr-" + base64.b32encode(digest).decode().rstrip("=").lower())
+
+
+def check_key(key: SecretStr) -> None:
+    """Raises ValueError where the key could be guessed."""
+    if len(key.get_secret_value()) < 32:  # noqa: PLR2004 -- as long as the hash
+        raise ValueError("the ExternalId key must have at least 32 characters")
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 Change = Callable[[Authorization], Authorization]
 Action = Callable[[Authorization], Change]
-Wait = Literal["error", "turn", "cloud", "person"]
+Wait = Literal["error", "lock", "turn", "cloud", "person"]
 
 log = structlog.get_logger()
 
@@ -54,8 +54,8 @@ class Again:
 
     Args:
         reason: A stable word for why.
-        wait: `error` backs off with jitter, `turn` comes at the moment that was reserved, `cloud`
-            waits for an operation of the cloud to end, `person` for somebody in account A.
+        wait: `error` backs off with jitter, `lock` waits for another worker, `turn` for the moment
+            that was reserved, `cloud` for an operation of the cloud, `person` for somebody in A.
         hint_seconds: How long at least: the cloud's own hint, or until the turn.
         failure: What is said of the open requests, should this have been the last attempt.
     """
@@ -278,7 +278,7 @@ class Run:
     def _rest(self, record: Authorization, step: Step) -> Again | None:
         """Where a run ends that may not take the next step."""
         if self.locked_out:
-            return Again("locked", wait="cloud")
+            return Again("locked", wait="lock")
         if step in self.settler.actions and record.turn_at is not None:
             left = (record.turn_at - self.settler.now()).total_seconds()
             return Again("turn", wait="turn", hint_seconds=left, failure=_overdue(step))
@@ -331,12 +331,17 @@ class Run:
 
 
 def problem_of(failure: CloudFailure, step: Step) -> Problem:
+    """What a person is told of a step that the cloud did not let us take."""
+    return told_of(failure, f"{step.value.replace('_', ' ')}: ")
+
+
+def told_of(failure: CloudFailure, before: str = "") -> Problem:
     """What a person is told of a cloud failure."""
     explanation = failure.explanation
     said = f": {failure.message}" if failure.message else ""
     return Problem(
         code=explanation.code,
-        message=f"{step.value.replace('_', ' ')}: the cloud answered {failure.cloud_code}{said}",
+        message=f"{before}the cloud answered {failure.cloud_code}{said}",
         remedy=explanation.remedy,
         cloud_code=failure.cloud_code,
         cloud_request_id=failure.request_id,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from shared.announce import Announcer
     from shared.audit import Trail
-    from shared.contract import AuthorizationId, Problem
+    from shared.contract import AuthorizationId, Problem, ResultBody
     from shared.converge import Step, Wanted, Worker
     from shared.ledger import Ledger
     from shared.registry import Registry
@@ -78,7 +78,7 @@ class Settler:
             return run.go(intent)
         except LockLost:
             log.warning("lock_lost", subject=of.key)
-            return Again("lock_lost")
+            return Again("lock_lost", wait="lock")
         except Exception:
             run.release()
             raise
@@ -91,22 +91,34 @@ class Settler:
         again = self.settle(of, lambda record: leases.woken(record, self.now()), known_only=True)
         return None if again is None or again.wait == "person" else again
 
-    def give_up(self, of: AuthorizationId, problem: Problem) -> None:
-        """The last attempt is over: the requests still open are failed with `problem`."""
-        self.settle(of, lambda record: self.failed(record, None, problem), known_only=True)
+    def give_up(self, of: ResultBody, problem: Problem) -> bool:
+        """The last attempt of a request is over: it has failed with `problem`.
+
+        Returns:
+            False where it is not open: others of the same authorization are left alone.
+        """
+        key = of.authorization.key if of.authorization else ""
+        known = self.ledger.authorization(key)
+        if of.authorization is None or known is None or known[0].request(of.request_id) is None:
+            return False
+
+        def failed(record: Authorization) -> Authorization:
+            return leases.fail(record, of.request_id, problem, self.now())
+
+        self.settle(of.authorization, failed, known_only=True)
+        return True
 
     def wanted(self, record: Authorization) -> Wanted:
         """What the record's live leases ask for."""
         ecr = self.registry.ecrs.get(record.id.ecr_id)
         return leases.wanted(record, ecr.by_hand if ecr else "wait")
 
-    def failed(self, record: Authorization, step: Step | None, problem: Problem) -> Authorization:
+    def failed(self, record: Authorization, step: Step, problem: Problem) -> Authorization:
         """The record once the open requests that `step` was for have failed."""
         granting = self.wanted(record).granted
         for entry in record.open:
             lease = record.lease(entry.lease)
-            attaching = step is not None and step.worker == "attach"
-            concerned = not attaching or lease is None or lease.attach
+            concerned = step.worker == "authorize" or lease is None or lease.attach
             if (entry.action == "grant") == granting and concerned:
                 record = leases.fail(record, entry.request_id, problem, self.now())
         return record

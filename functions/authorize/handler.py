@@ -11,6 +11,7 @@ from shared.authorize import AccountB, Authorize
 from shared.cloud.network import Network
 from shared.cloud.sessions import Sessions
 from shared.log import logged
+from shared.registry import check_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +26,7 @@ def build(
 ) -> Function:
     """The function, put together from its environment and the clock."""
     house = House(environ, now)
+    check_key(house.settings.external_id_key)
     account_b = AccountB(
         sessions=Sessions(house.credentials, house.endpoint("STS"), house.settings.region, now),
         router=house.router,

@@ -49,9 +49,10 @@ def checked(url: str) -> str:
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-        raise BadEndpoint(f"{url!r} is no endpoint: give https://HOST[:PORT]")
+        # Not the URL itself: it may hold a password.
+        raise BadEndpoint("an ALIBABA_CLOUD_ENDPOINT_… is no endpoint: give https://HOST[:PORT]")
     if parts.scheme == "http" and not _is_loopback(parts.hostname):
-        raise BadEndpoint(f"{url!r} is plain http: only loopback addresses may be")
+        raise BadEndpoint(f"{parts.hostname} by plain http: only loopback addresses may be")
     return url.rstrip("/")
 
 

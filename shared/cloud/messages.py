@@ -101,6 +101,10 @@ class Messages:
         """The received message does not come back."""
         self._called(lambda of: _queue(of, queue).delete_message(receipt))
 
+    def release(self, queue: str, receipt: str, seconds: int) -> None:
+        """The received message can be received again after so many seconds (1 to 43200)."""
+        self._called(lambda of: _queue(of, queue).change_message_visibility(receipt, seconds))
+
     def close(self) -> None:
         """Close the connections that are idle."""
         while self._idle:

@@ -147,7 +147,12 @@ class Router:
             )
             operation: Any = client.describe_express_connect_router_child_instance_with_options
             rows = _pages(operation, describe, "child_instance_list")
-            ours = [row for row in rows if row.child_instance_id == of.instance_id]
+            ours = [
+                row
+                for row in rows
+                if row.child_instance_id == of.instance_id
+                and _is_at(of, row.child_instance_owner_id, row.child_instance_region_id)
+            ]
         else:
             describe = models.DescribeExpressConnectRouterAssociationRequest(
                 ecr_id=of.ecr_id,
@@ -157,9 +162,19 @@ class Router:
             )
             operation = client.describe_express_connect_router_association_with_options
             rows = _pages(operation, describe, "association_list")
-            ours = [row for row in rows if row.vpc_id == of.instance_id]
+            ours = [
+                row
+                for row in rows
+                if row.vpc_id == of.instance_id and _is_at(of, row.vpc_owner_id, row.region_id)
+            ]
         seen = [_association(row) for row in ours if row.ecr_id in (None, of.ecr_id)]
         return min(seen, key=lambda one: one.state == "active", default=NOT_ASSOCIATED)
+
+
+def _is_at(of: AuthorizationId, owner_uid: object, region_id: object) -> bool:
+    """The row is of this owner and region; what a row does not say does not tell against it."""
+    owner, region = of.instance_owner_uid, of.instance_region_id
+    return str(owner_uid or owner) == owner and (region_id or region) == region
 
 
 def _association(row: Any) -> Association:

@@ -201,3 +201,25 @@ def test_what_is_never_detached_by_hand_fails_in_the_end_and_says_what_to_do(tmp
         assert system.problem("R-7")["code"] == "still_attached"
         assert system.cloud.ecr.grants()
         assert len(system.dead_letters("ecr-attachments-dead")) == 1
+
+
+@pytest.mark.parametrize(
+    "changes", [{"instance_owner_uid": "4000500060007000"}, {"instance_region_id": "cn-hangzhou"}]
+)
+def test_a_revoke_that_names_another_owner_or_region_touches_nothing(system, changes):
+    system.post("grant_vpc_other_region")
+    system.settle()
+    system.post(
+        "revoke_vpc",
+        request_id="R-1",
+        lease="all",
+        **{
+            "ecr_id": "ecr-sg3edge8wv5n2",
+            "instance_id": "vpc-t4npayments0asia",
+            "instance_region_id": "ap-southeast-1",
+            **changes,
+        },
+    )
+    system.settle()
+    assert len(system.cloud.ecr.associations()) == 1
+    assert len(system.cloud.ecr.grants()) == 1

@@ -209,7 +209,7 @@ class System:
         inbox = Inbox(queue, f"{queue}-dead", self.ports.send, Pace(max_attempts=8), lambda: 0.5)
         inbox.answer(Message(body, "m-1", self.ports.now), self.workers[queue])
 
-    def run(self, deliveries: int = 200) -> int:
+    def run(self, deliveries: int = 200, *, must_drain: bool = True) -> int:
         """Deliver what is due, moving time to it, until the queues are empty."""
         for count in range(deliveries):
             waiting = [
@@ -227,7 +227,9 @@ class System:
             except CloudFailure:  # as EventBridge does: the batch is delivered again
                 again = self.ports.now + timedelta(seconds=15)
                 self.ports.queues[queue].append((again, body))
-        raise AssertionError("the queues do not drain")
+        if must_drain:
+            raise AssertionError("the queues do not drain")
+        return deliveries
 
 
 def request(name: str, **changes: Any) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
 
+from shared.authorization import Lock
 from shared.cloud.errors import failure
 from tests.simulation.ports import System, request
 
@@ -233,3 +235,80 @@ def test_a_revoke_of_what_is_attached_by_hand_is_refused_where_the_registry_says
 
 def _key(system):
     return next(system.ledger.authorizations()).id.key
+
+
+def test_an_answer_to_another_message_of_the_same_id_is_not_this_requests_answer():
+    system = System()
+    system.ports.trouble = once("grant", "before", failure("Conflict.Lock"))
+    system.post(request("grant_vpc"))
+    system.post(request("grant_vpc", reason="Something else"))
+    system.run()
+    assert ("CHG-1001", "attached") in system.ports.outcomes
+    assert system.ledger.request("CHG-1001").outcome == "attached"
+
+
+def test_a_clock_that_is_ahead_does_not_bar_later_requests():
+    system = System()
+    system.post(request("revoke_vpc", lease="all", requested_at="2099-01-01T00:00:00Z"))
+    system.run()
+    system.ports.now += timedelta(days=300)
+    system.post(request("grant_vpc"))
+    system.run()
+    assert ("CHG-1001", "attached") in system.ports.outcomes
+
+
+def test_the_last_attempt_of_one_ticket_leaves_the_others_alone():
+    system = System()
+    system.post(request("grant_vpc", request_id="CHG-2", ticket="CHG-2"))
+    system.ports.trouble = lambda name, when: failure("Throttling") if name == "assume" else None
+    system.run(3, must_drain=False)
+    system.ports.queues["requests"].clear()
+    last = {"attempt": 8, "message": request("grant_vpc")}
+    system.ports.queues["requests"].append((system.ports.now, json.dumps(last)))
+    system.run()
+    assert system.ports.outcomes == [("CHG-1001", "failed")]
+    record, _ = system.ledger.authorization(_key(system))
+    assert [lease.id for lease in record.live_leases] == ["CHG-2"]
+
+
+def test_who_waits_for_a_lock_uses_up_no_attempt():
+    system = System()
+    system.post(request("grant_vpc"))
+    system.run(1, must_drain=False)
+    record, version = system.ledger.authorization(_key(system))
+    held = Lock(holder="dead", until=system.ports.now + timedelta(minutes=3))
+    system.ledger.put_authorization(record.model_copy(update={"lock": held}), version)
+    last = {"attempt": 8, "message": request("grant_vpc", request_id="CHG-2", ticket="CHG-2")}
+    system.ports.queues["requests"].append((system.ports.now, json.dumps(last)))
+    system.run()
+    assert ("CHG-2", "attached") in system.ports.outcomes
+
+
+def test_a_look_that_is_refused_under_by_hand_refuse_is_told_to_the_ticket():
+    system = System(by_hand="refuse")
+    system.ports.trouble = lambda name, when: (
+        failure("NoPermission", status=403) if name == "look_at_association" else None
+    )
+    system.post(request("revoke_vpc", request_id="R-2"))
+    system.run()
+    assert system.ports.outcomes == [("R-2", "rejected")]
+
+
+def test_a_look_that_gets_no_answer_is_told_to_the_ticket_after_the_last_attempt():
+    system = System(by_hand="refuse")
+    system.ports.trouble = lambda name, when: (
+        failure("ServiceUnavailable") if name == "look_at_association" else None
+    )
+    system.post(request("revoke_vpc", request_id="R-2"))
+    system.run(deliveries=20)
+    assert system.ports.outcomes == [("R-2", "failed")]
+
+
+def test_what_a_dead_letter_says_is_kept_whatever_its_script():
+    system = System()
+    body = json.dumps(request("grant_vpc", note="网" * 15_000), ensure_ascii=False)
+    system.ports.queues["requests"] = [(system.ports.now, body)]
+    system.run()
+    ((_, body),) = system.ports.queues["requests-dead"]
+    assert json.loads(body)["message"].count("网") == 15_000
+    assert len(body.encode()) <= 65_536

@@ -51,7 +51,7 @@ def test_a_variable_that_is_not_set_is_named():
         ("runtime: ${vars.runtime}", "runtime: python3.11", "runtime"),
         ("${vars.runtime}", "${vars.runtim}", "names nothing"),
         ("triggerType: eventbridge", "triggerType: http", "triggerConfig"),
-        ("IsBase64Decode: true", "IsBase64Decode: 'true'", "valid boolean"),
+        ("IsBase64Decode: false", "IsBase64Decode: 'false'", "valid boolean"),
         ("edition: 3.0.0", "edition: 2.0.0", "edition"),
         ("name: ecr-authorization", "name: ecr-authorization\nextra: 1", "extra"),
         ("LOG_LEVEL: INFO", "FC_LEVEL: INFO", "FC_"),

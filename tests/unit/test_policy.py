@@ -76,4 +76,17 @@ def test_an_instance_of_the_ecrs_own_account_needs_no_authorization(known):
 
 def test_what_may_no_longer_be_given_may_still_be_taken_away(known):
     asked = request("revoke_vpc", instance_region_id="cn-shanghai")
-    assert policy.refusal(asked, known, NOW) is None
+    assert policy.refusal(asked, known, NOW, is_known=True) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"instance_region_id": "cn-shanghai"}, "region_not_allowed"),
+        ({"instance_owner_uid": "4000500060007000"}, "ecr_not_allowed"),
+    ],
+)
+def test_a_revoke_of_what_nobody_knows_must_be_within_what_may_be_asked_for(known, changes, code):
+    revoke = request("revoke_vpc", **changes)
+    assert policy.refusal(revoke, known, NOW).code == code
+    assert policy.refusal(revoke, known, NOW, is_known=True) is None

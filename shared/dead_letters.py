@@ -1,0 +1,150 @@
+"""Dead letters: what lies in a dead-letter queue, why, and how it is given another chance.
+
+Two kinds lie there: ours, with the reason (`shared.inbox`), and what EventBridge could not hand to
+a function, as it was. Redriving sends the message to its queue once more and then deletes the
+letter; since every request is done once, a letter redriven twice does no harm.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from shared.contract import BadMessage, read_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shared.audit import Trail
+    from shared.cloud.messages import Received
+
+_SUFFIX: Final = "-dead"
+_ROUNDS: Final = 1000
+_HIDDEN_NO_MORE_SECONDS: Final = 1
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A message that could not be done.
+
+    Args:
+        message_id: The dead-letter queue's id of it, by which it is shown and redriven.
+        queue: Where it would have to go.
+        reason: Why it lies here.
+        attempt: How often it had come.
+        message: What it says, as it would be sent.
+        receipt: Deletes it, for as long as it is hidden from others.
+    """
+
+    message_id: str
+    queue: str
+    reason: str
+    attempt: int
+    message: str
+    receipt: str
+
+    @property
+    def request_id(self) -> str | None:
+        """The request that it is about, if that can be read."""
+        try:
+            document = read_object(self.message)
+        except BadMessage:
+            return None
+        data = document.get("data")
+        holder = data if isinstance(data, dict) else document
+        found = holder.get("request_id")
+        return found if isinstance(found, str) else None
+
+
+class Queues(Protocol):
+    """What is needed of MNS; `shared.cloud.messages.Messages` is it."""
+
+    def send(self, queue: str, body: str, delay_seconds: int = 0) -> object:
+        """Put a message on a queue."""
+
+    def receive(self, queue: str, wait_seconds: int = 0, most: int = 16) -> list[Received]:
+        """Take messages off a queue for a while."""
+
+    def delete(self, queue: str, receipt: str) -> None:
+        """Take a received message off for good."""
+
+    def release(self, queue: str, receipt: str, seconds: int) -> None:
+        """Let a received message be seen again after so many seconds."""
+
+
+@dataclass(frozen=True)
+class DeadLetters:
+    """The letters of one dead-letter queue.
+
+    Args:
+        queues: MNS.
+        name: The dead-letter queue (`ecr-requests-dead`).
+        trail: Where a redrive is noted.
+    """
+
+    queues: Queues
+    name: str
+    trail: Trail
+
+    def all(self) -> list[DeadLetter]:
+        """Every letter; they can be taken again a second later."""
+        letters = list(self._taken())
+        for letter in letters:
+            self.queues.release(self.name, letter.receipt, _HIDDEN_NO_MORE_SECONDS)
+        return letters
+
+    def redrive(self, message_ids: set[str] | None, operator: str) -> list[DeadLetter]:
+        """Send these letters (None: all) to their queues again; gives those that were there.
+
+        Args:
+            message_ids: As `all` shows them.
+            operator: Who asks for it, for the audit trail.
+        """
+        redriven = []
+        for letter in list(self._taken()):
+            if message_ids is not None and letter.message_id not in message_ids:
+                self.queues.release(self.name, letter.receipt, _HIDDEN_NO_MORE_SECONDS)
+                continue
+            self.trail.note(
+                f"dead-letters/{self.name}",
+                "redriven",
+                operator=operator,
+                message=letter.message_id,
+                request=letter.request_id,
+                queue=letter.queue,
+            )
+            self.queues.send(letter.queue, letter.message)
+            self.queues.delete(self.name, letter.receipt)
+            redriven.append(letter)
+        return redriven
+
+    def _taken(self) -> Iterator[DeadLetter]:
+        for _ in range(_ROUNDS):
+            received = self.queues.receive(self.name)
+            if not received:
+                return
+            for one in received:
+                yield _read(one, self.name)
+
+
+def _read(received: Received, name: str) -> DeadLetter:
+    """The letter; whatever is not ours is EventBridge's, an event or a bare message."""
+    found: dict[str, Any] = {}
+    with suppress(BadMessage):
+        found = read_object(received.body)
+    if found.keys() == {"queue", "reason", "attempt", "message"}:
+        message = found["message"]
+        body = message if isinstance(message, str) else json.dumps(message, separators=(",", ":"))
+        queue, reason, attempt = str(found["queue"]), str(found["reason"]), int(found["attempt"])
+    else:
+        data = found.get("data")
+        inner = data.get("messageBody") if isinstance(data, dict) else None
+        body = inner if isinstance(inner, str) else received.body
+        queue, reason, attempt = (
+            name.removesuffix(_SUFFIX),
+            "the function did not take it from EventBridge",
+            1,
+        )
+    return DeadLetter(received.message_id, queue, reason, attempt, body, received.receipt)
