@@ -60,12 +60,21 @@ class Announcer:
         self._now = now
 
     def announce(self, body: ResultBody, suffix: str = "") -> None:
-        """The result is on the topic. One that is there already is not published again."""
+        """The result is on the topic. One that is there already is not published again.
+
+        A request has one answer: where an earlier run had made another one before it died, that
+        one is put out.
+        """
         event = result(body, source=self._source, time=self._now(), suffix=suffix)
-        record = ResultRecord(result=event, request_id=body.request_id)
-        self._put_out(self._ledger.add_result(record), "announced")
-        if body.final and event.is_answer:
-            self._ledger.finish_request(body.request_id, body.outcome, self._now())
+        answers = body.final and event.is_answer
+        known = final_of(self._ledger.results(body.request_id)) if answers else None
+        if known is None:
+            record = ResultRecord(result=event, request_id=body.request_id)
+            known = self._ledger.add_result(record)
+        self._put_out(known, "announced")
+        if answers:
+            outcome = known.result.data.outcome
+            self._ledger.finish_request(body.request_id, outcome, self._now())
 
     def repeat(self, record: ResultRecord) -> None:
         """The result is on the topic once more: the answer to a repeated request."""

@@ -12,7 +12,7 @@ from typing import Literal
 from shared.contract import AuthorizationId, Model, Outcome, Problem
 
 GrantState = Literal["absent", "unknown", "settling", "present"]
-AssociationState = Literal["absent", "unknown", "creating", "active", "deleting"]
+AssociationState = Literal["absent", "unknown", "creating", "active", "doubled", "deleting"]
 
 VISIBLE_AFTER = timedelta(seconds=60)
 """How long the cloud may still show what was before a call that said yes."""
@@ -64,10 +64,12 @@ class AssociationSeen(Model):
     """Account A's side: what was last seen, and the last call that said yes.
 
     `by_us` is set once we have asked for the association; else account A's people made it.
+    `doubled`: there were two, and `association_id` is the one too many.
     """
 
     state: AssociationState = "absent"
     by_us: bool = False
+    doubled: bool = False
     association_id: str | None = None
     said: Literal["associate", "dissociate"] | None = None
     said_at: datetime | None = None
@@ -156,6 +158,8 @@ class Authorization(Model):
 
     def said_dissociated(self, now: datetime) -> Authorization:
         """Delete or Detach said yes: it goes by and by."""
+        if self.association.doubled:  # the other one stays: only a look tells the two apart
+            return self.with_association("unknown", doubled=False, said=None, said_at=None)
         return self.with_association("deleting", said="dissociate", said_at=now)
 
     def saw_grant(self, authorized_at: datetime | None, now: datetime) -> Authorization:
@@ -185,7 +189,8 @@ class Authorization(Model):
         seen = self.next_generation() if contradicts else self
         if contradicts or state == "absent":
             seen = seen.with_association(seen.association.state, said=None, said_at=None)
-        return seen.with_association(state, association_id=association_id)
+        doubled = state == "doubled"
+        return seen.with_association(state, association_id=association_id, doubled=doubled)
 
     def doubted(self) -> Authorization:
         """What was seen is memory now: it must be looked at again before it is relied on."""

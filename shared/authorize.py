@@ -106,7 +106,8 @@ class Authorize:
             if earlier.fingerprint != record.fingerprint:
                 self._reject(request, REUSED, suffix=record.fingerprint[:12])
                 return None
-            if self._answered_before(request):
+            if earlier.outcome is not None:
+                self._answer_again(request)
                 return None
             record = earlier
         problem = self._refusal(record)
@@ -118,14 +119,12 @@ class Authorize:
             lambda known: leases.take(known, request, record.sent_at, self.now()),
         )
 
-    def _answered_before(self, request: Request) -> bool:
-        """A repeated request that has its last result is given that again, and no call is made."""
+    def _answer_again(self, request: Request) -> None:
+        """A repeated request that has its answer is given that again, and no call is made."""
         last = final_of(self.ledger.results(request.request_id))
-        if last is None:
-            return False
-        log.info("request_repeated", outcome=last.result.data.outcome)
-        self.announcer.repeat(last)
-        return True
+        if last is not None:
+            log.info("request_repeated", outcome=last.result.data.outcome)
+            self.announcer.repeat(last)
 
     def _refusal(self, record: RequestRecord) -> Problem | None:
         """Why the request may not be; one that has been taken already may."""

@@ -92,6 +92,7 @@ def _towards_access(wanted: Wanted, seen: Seen) -> Step:
         "unknown": Step.LOOK_AT_ASSOCIATION,
         "creating": Step.AWAIT_ASSOCIATION,
         "deleting": Step.AWAIT_ASSOCIATION,
+        "doubled": Step.DISSOCIATE,
         "active": Step.DONE,
     }[seen.association]
 
@@ -102,6 +103,7 @@ def _towards_no_access(wanted: Wanted, seen: Seen) -> Step:
             "unknown": Step.LOOK_AT_ASSOCIATION,
             "creating": Step.AWAIT_ASSOCIATION,
             "deleting": Step.AWAIT_ASSOCIATION,
+            "doubled": Step.AWAIT_DETACH_BY_HAND if wanted.left_to_hand else Step.DISSOCIATE,
             "active": Step.AWAIT_DETACH_BY_HAND if wanted.left_to_hand else Step.DISSOCIATE,
         }[seen.association]
     return {

@@ -88,6 +88,7 @@ class Run:
     holder: str
     known: tuple[Authorization, int]
     holds: bool = False
+    acts: bool = False
     locked_out: bool = False
     turn_at: datetime | None = None
     unanswered_at: datetime | None = None
@@ -99,9 +100,11 @@ class Run:
         change = intent
         for turn in range(MAX_STEPS):
             record, step = self._save(change, first=turn == 0)
+            if self.locked_out:
+                return Again("locked", wait="lock")
             announced = self._announce(record)
-            if not self.holds:
-                self._close(record, announced)
+            if not self.acts:
+                self.release(announced)
                 return self._rest(record, step)
             answer, again = self._take(record, step)
             if again is not None:
@@ -122,7 +125,8 @@ class Run:
     def _save(self, change: Change, *, first: bool) -> tuple[Authorization, Step]:
         """The record once `change`, and the intent to take the next step, are on it.
 
-        Afterwards `holds` says whether that step is ours to take now.
+        Afterwards `acts` says whether that step is ours to take now, and `holds` whether the lock
+        is ours: for the step, or until what is due has been announced.
         """
         settler = self.settler
         for _ in range(MAX_CONFLICTS):
@@ -140,10 +144,13 @@ class Run:
             if ours and step.has_effect and step not in self.refused:
                 changed = self._with_turn(changed, step)
                 ours = changed.turn_at is None or changed.turn_at <= settler.now() + EARLY
-            saved = changed if self.locked_out else self._prepared(changed, step, ours=ours)
+            holds = ours or (not self.locked_out and any(leases.due(changed)))
+            saved = changed
+            if not self.locked_out:
+                saved = self._prepared(changed, step if ours else None, holds=holds)
             saved = leases.with_due(saved, step, settler.now())
             if (first and saved == record) or self._replaced(saved):
-                self.holds = ours
+                self.holds, self.acts = holds, ours
                 return saved, step
         raise LockLost
 
@@ -155,11 +162,11 @@ class Run:
             self.turn_at = self.settler.turns.reserve(record, step, self.settler.now())
         return record.model_copy(update={"turn_at": self.turn_at})
 
-    def _prepared(self, record: Authorization, step: Step, *, ours: bool) -> Authorization:
+    def _prepared(self, record: Authorization, step: Step | None, *, holds: bool) -> Authorization:
         """Locked, and with an effect's outcome on record as unknown before the effect is asked."""
-        if not ours:
+        if not holds:
             return record.model_copy(update={"lock": None})
-        if step.has_effect and step not in self.refused:
+        if step is not None and step.has_effect and step not in self.refused:
             self.unanswered_at = record.unanswered_at
             record = _asked(record, step, self.settler.now())
         until = self.settler.now() + timedelta(seconds=self.settler.lock_seconds)
@@ -277,8 +284,6 @@ class Run:
 
     def _rest(self, record: Authorization, step: Step) -> Again | None:
         """Where a run ends that may not take the next step."""
-        if self.locked_out:
-            return Again("locked", wait="lock")
         if step in self.settler.actions and record.turn_at is not None:
             left = (record.turn_at - self.settler.now()).total_seconds()
             return Again("turn", wait="turn", hint_seconds=left, failure=_overdue(step))
@@ -305,11 +310,6 @@ class Run:
             return latest
 
         return noted
-
-    def _close(self, record: Authorization, announced: Change) -> None:
-        """Requests that have their last result are closed; lesser notes can wait."""
-        if len(announced(record).open) < len(record.open):
-            self._put(announced)
 
     def _log(
         self,

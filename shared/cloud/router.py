@@ -134,8 +134,8 @@ class Router:
     def association(self, credentials: Credentials, of: AuthorizationId) -> Association:
         """What the ECR shows of the instance now.
 
-        Where it shows several associations of one instance, the one that is to be taken away
-        first: whatever is not active, then the active one.
+        Where it shows several of one instance: first the one that is not active; where all are,
+        `doubled`, with the id of the one that is to go.
         """
         client = self._client(credentials)
         if of.instance_type == "VBR":
@@ -168,6 +168,8 @@ class Router:
                 if row.vpc_id == of.instance_id and _is_at(of, row.vpc_owner_id, row.region_id)
             ]
         seen = [_association(row) for row in ours if row.ecr_id in (None, of.ecr_id)]
+        if len(seen) > 1 and all(one.state == "active" for one in seen):
+            return Association("doubled", max(one.association_id or "" for one in seen))
         return min(seen, key=lambda one: one.state == "active", default=NOT_ASSOCIATED)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from shared.authorization import Lock
 from shared.cloud.errors import failure
-from tests.simulation.ports import System, request
+from simulation.ports import System, request
 
 
 def once(name, when, error):

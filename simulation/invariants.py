@@ -1,0 +1,212 @@
+"""What must hold, by the ids of the reliability programme: A at every effect, B and C at rest."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from shared.audit import verify
+from shared.contract import AuthorizationId
+from simulation.ports import Watch
+
+if TYPE_CHECKING:
+    from shared.contract import ResultBody
+    from shared.ledger import ResultRecord
+    from simulation.memory import MemoryLedger
+    from simulation.ports import System
+
+_ACTIONS = {
+    "grant": "GrantInstanceToExpressConnectRouter",
+    "revoke": "RevokeInstanceFromExpressConnectRouter",
+    "look_at_grant": "GrantRulesToEcr",
+}
+
+
+class Broken(BaseException):
+    """An invariant does not hold. Not an Exception: the code under test must not swallow it."""
+
+    def __init__(self, invariant: str, what: str) -> None:
+        super().__init__(f"{invariant}: {what}")
+        self.invariant = invariant
+
+
+class Invariants(Watch):
+    """Tier A: looked at on every call, change and announcement.
+
+    `landing` is set while a write lands late: what it does is not the system's doing.
+    """
+
+    def __init__(self, system: System, ledger: MemoryLedger) -> None:
+        self.system = system
+        self.ledger = ledger
+        self.landing = False
+        self.accepted: Counter[tuple[str, int]] = Counter()
+        self.told: dict[str, str] = {}
+        self.ended: dict[str, set[str]] = {}
+        self.versions: dict[str, int] = {}
+        ledger_put, ledger_add = ledger.put_authorization, ledger.add_result
+
+        def put(record: Any, version: int) -> bool:
+            done = ledger_put(record, version)
+            if done:
+                self._put(record.id.key)
+            return done
+
+        def add(record: ResultRecord) -> ResultRecord:
+            if record.result.id not in ledger.outbox:
+                self._made(record.result.data)
+            return ledger_add(record)
+
+        ledger.put_authorization = put  # type: ignore[method-assign]
+        ledger.add_result = add  # type: ignore[method-assign]
+
+    # Tier A --------------------------------------------------------------------------------------
+
+    def calls(self, name: str, of: AuthorizationId, credentials: Any) -> None:
+        """A1, A4, A8, A10: before a call is made."""
+        record = self._record(of.key)
+        if name in ("grant", "associate") and not (record and record.leases and record.lock):
+            raise Broken("A1", f"{name} without a lease and an intent on record: {of.key}")
+        surplus = len(self.system.ports.standing(of.key)) > 1
+        if (name == "revoke" or (name == "dissociate" and not surplus)) and record:
+            held = [lease.id for lease in record.live_leases if self._was_told(lease.id)]
+            if held:
+                raise Broken("A4", f"{name} while {held} hold {of.key}")
+        if name in _ACTIONS:
+            self._check_credentials(name, of, credentials)
+        registry = self.system.registry
+        account = registry.accounts.get(of.instance_owner_uid)
+        ecr = registry.ecrs.get(of.ecr_id)
+        if account is None or ecr is None or ecr.owner_uid != of.ecr_owner_uid:
+            raise Broken("A10", f"{name} names what the registry does not: {of.key}")
+
+    def changed(self, name: str, of: AuthorizationId) -> None:
+        """A2, A6: after a call has changed the cloud."""
+        ports = self.system.ports
+        if name == "associate" and not self.landing:
+            if len(ports.standing(of.key)) > 1:
+                raise Broken("A2", f"two associations of {of.key}")
+            record = self._record(of.key)
+            generation = record.generation if record else -1
+            self.accepted[of.key, generation] += 1
+            if self.accepted[of.key, generation] > 1:
+                raise Broken("A6", f"two associations accepted in generation {generation}")
+
+    def published(self, event: dict[str, Any]) -> None:
+        """L2: before a result is on the topic."""
+        body = json.dumps(event, sort_keys=True)
+        if self.told.setdefault(event["id"], body) != body:
+            raise Broken("L2", f"{event['id']} is told in two ways")
+
+    def _made(self, data: ResultBody) -> None:
+        """A3, A5: when a result is made; from then on it says what it says."""
+        if data.authorization is None:
+            return
+        key = data.authorization.key
+        record, ports = self._record(key), self.system.ports
+        if data.outcome == "attached" and (
+            key not in ports.grants or ports.shown(key).state not in ("active", "doubled")
+        ):
+            raise Broken("A5", f"attached is announced of {key}, and it is not")
+        if data.outcome == "detached" and ports.standing(key):
+            raise Broken("A3", f"detached is announced of {key}, and it is attached")
+        if data.outcome != "revoked" or record is None:
+            return
+        if not record.live_leases and (key in ports.grants or ports.standing(key)):
+            raise Broken("A3", f"revoked is announced of {key}, and access is there")
+        entry = record.request(data.request_id)
+        held = record.lease(entry.lease) if entry else None
+        if held is not None and held.is_live:
+            raise Broken("A3", f"revoked is announced, and lease {held.id} is live")
+
+    def _put(self, key: str) -> None:
+        record, version = self.ledger.records[key]
+        if version <= self.versions.get(key, 0):
+            raise Broken("A7", f"the version of {key} did not rise")
+        self.versions[key] = version
+        ended = self.ended.setdefault(key, set())
+        again = {lease.id for lease in record.live_leases} & ended
+        if again:
+            raise Broken("A7", f"leases {sorted(again)} of {key} are live again")
+        ended |= {lease.id for lease in record.leases if not lease.is_live}
+
+    def _check_credentials(self, name: str, of: AuthorizationId, credentials: Any) -> None:
+        account, policy = credentials or ("", "")
+        try:
+            (statement,) = json.loads(policy)["Statement"]
+        except ValueError:
+            raise Broken("A8", f"{name} without a session policy") from None
+        resources = statement["Resource"]
+        whole = all(of.instance_id in one and of.instance_owner_uid in one for one in resources)
+        if (
+            account != of.instance_owner_uid
+            or _ACTIONS[name] not in statement["Action"]
+            or not whole
+        ):
+            raise Broken("A8", f"{name} on {of.key} with credentials for something else")
+
+    def _record(self, key: str) -> Any:
+        found = self.ledger.records.get(key)
+        return found[0] if found else None
+
+    def _was_told(self, lease_id: str) -> bool:
+        return f"{lease_id}/granted" in self.told
+
+    # Tiers B and C -------------------------------------------------------------------------------
+
+    def at_rest(self, tier: str, standing: tuple[str, ...], gone: tuple[str, ...]) -> None:
+        """Access is what the live leases want, every request has one answer, the trail is whole.
+
+        Args:
+            tier: `B` before any sweep, `C` after late landings and one sweep.
+            standing: Keys of authorizations that must be held by a lease.
+            gone: Keys of those that must not be.
+        """
+        ports = self.system.ports
+        keys = set(self.ledger.records) | set(ports.grants) | set(ports.associations)
+        for key in sorted(keys):
+            record = self._record(key)
+            live = record.live_leases if record else ()
+            self._compare(tier, key, granted=bool(live), attached=any(one.attach for one in live))
+            if tier == "C" and record and record.lock is not None:
+                raise Broken("C3", f"{key} is locked after a sweep")
+        for key in standing:
+            record = self._record(key)
+            if not (record and record.live_leases):
+                raise Broken("C3" if tier == "C" else "B1", f"no lease holds {key} any more")
+        for key in gone:
+            record = self._record(key)
+            if record and record.live_leases:
+                raise Broken("C2" if tier == "C" else "B1", f"a lease holds {key} again")
+        self._answers()
+        faults = verify(self.ledger)
+        if faults:
+            raise Broken("B2", f"the audit trail: {faults[0]}")
+
+    def _compare(self, tier: str, key: str, *, granted: bool, attached: bool) -> None:
+        ports = self.system.ports
+        names = {"B": ("B1", "B1", "B1"), "C": ("C1", "C2", "C3")}[tier]
+        there = len(ports.standing(key))
+        if there > 1:
+            raise Broken(names[0], f"{there} associations of {key}")
+        if (key in ports.grants and not granted) or (there and not attached):
+            raise Broken(names[1], f"access of {key} without a live lease")
+        if (granted and key not in ports.grants) or (attached and not there):
+            raise Broken(names[2], f"a live lease of {key} without access")
+
+    def _answers(self) -> None:
+        for request_id, record in self.ledger.requests.items():
+            finals = {
+                event["id"]
+                for event in self.system.ports.published
+                if event["data"]["request_id"] == request_id
+                and event["data"]["final"]
+                and event["id"] == f"{request_id}/{event['data']['outcome']}"
+            }
+            if len(finals) != 1:
+                raise Broken(
+                    "B2", f"{request_id} has {len(finals)} final results: {sorted(finals)}"
+                )
+            if record.outcome is None:
+                raise Broken("B2", f"{request_id} is not finished on the ledger")

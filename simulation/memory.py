@@ -1,0 +1,178 @@
+"""The ledger in memory: fast, and held to the same contract tests as the SQL one.
+
+Each write goes through `perform`, where a simulation makes it fail, crash, or wait.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from shared.audit import Entry
+    from shared.authorization import Authorization
+    from shared.contract import Outcome
+    from shared.ledger import RequestRecord, ResultRecord
+    from shared.turns import Turn
+
+
+def at_once(_: str, effect: Callable[[], Any]) -> Any:
+    """Nothing goes wrong."""
+    return effect()
+
+
+class MemoryLedger:
+    """A Ledger that lives as long as the object does."""
+
+    def __init__(self) -> None:
+        self.perform: Callable[[str, Callable[[], Any]], Any] = at_once
+        self.requests: dict[str, RequestRecord] = {}
+        self.records: dict[str, tuple[Authorization, int]] = {}
+        self.outbox: dict[str, ResultRecord] = {}
+        self.chains: dict[str, list[Entry]] = {}
+        self.turns: dict[str, tuple[Turn, int]] = {}
+        self.lost_writes = 0
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def add_request(self, record: RequestRecord) -> RequestRecord | None:
+        """Put if absent."""
+
+        def effect() -> RequestRecord | None:
+            known = self.requests.setdefault(record.request.request_id, record)
+            return None if known is record else known
+
+        found: RequestRecord | None = self.perform("ledger add_request", effect)
+        return found
+
+    def request(self, request_id: str) -> RequestRecord | None:
+        """The request with this id."""
+        return self.requests.get(request_id)
+
+    def finish_request(self, request_id: str, outcome: Outcome, now: datetime) -> None:
+        """Note a request's final result."""
+
+        def effect() -> None:
+            record = self.requests.get(request_id)
+            if record is not None and record.finished_at is None:
+                change = {"outcome": outcome, "finished_at": now}
+                self.requests[request_id] = record.model_copy(update=change)
+
+        self.perform("ledger finish_request", effect)
+
+    def unfinished(self, before: datetime, limit: int) -> list[RequestRecord]:
+        """Requests received before a time that have no final result."""
+        found = [
+            one
+            for one in self.requests.values()
+            if one.finished_at is None and one.received_at < before
+        ]
+        return sorted(found, key=lambda one: one.received_at)[:limit]
+
+    def authorization(self, key: str) -> tuple[Authorization, int] | None:
+        """The authorization's record and its version."""
+        return self.records.get(key)
+
+    def put_authorization(self, record: Authorization, version: int) -> bool:
+        """Update if `version` is still the record's."""
+
+        def effect() -> bool:
+            known = self.records.get(record.id.key)
+            if (known[1] if known else 0) != version:
+                self.lost_writes += 1
+                return False
+            self.records[record.id.key] = (record, version + 1)
+            return True
+
+        return bool(self.perform("ledger put_authorization", effect))
+
+    def authorizations(self) -> Iterator[Authorization]:
+        """Every authorization, ordered by key."""
+        return iter([self.records[key][0] for key in sorted(self.records)])
+
+    def due(self, now: datetime, limit: int) -> list[Authorization]:
+        """Authorizations whose `due_at` has come."""
+        found = [
+            (one.due_at, one.id.key, one)
+            for one, _ in self.records.values()
+            if one.due_at is not None and one.due_at <= now
+        ]
+        return [one for *_, one in sorted(found, key=lambda row: row[:2])][:limit]
+
+    def add_result(self, record: ResultRecord) -> ResultRecord:
+        """Put if absent."""
+        found: ResultRecord = self.perform(
+            "ledger add_result", lambda: self.outbox.setdefault(record.result.id, record)
+        )
+        return found
+
+    def mark_published(self, result_id: str, now: datetime) -> None:
+        """Note that the result is on the topic."""
+
+        def effect() -> None:
+            record = self.outbox.get(result_id)
+            if record is not None and record.published_at is None:
+                self.outbox[result_id] = record.model_copy(update={"published_at": now})
+
+        self.perform("ledger mark_published", effect)
+
+    def results(self, request_id: str) -> list[ResultRecord]:
+        """The results of a request."""
+        return [one for one in self.outbox.values() if one.request_id == request_id]
+
+    def unpublished(self, before: datetime, limit: int) -> list[ResultRecord]:
+        """Results made before a time and not marked published."""
+        return [
+            one
+            for one in self.outbox.values()
+            if one.published_at is None and one.result.time < before
+        ][:limit]
+
+    def add_entry(self, entry: Entry) -> bool:
+        """Put if absent by (chain, sequence)."""
+
+        def effect() -> bool:
+            chain = self.chains.setdefault(entry.chain, [])
+            if any(one.sequence == entry.sequence for one in chain):
+                return False
+            insort(chain, entry, key=lambda one: one.sequence)
+            return True
+
+        return bool(self.perform("ledger add_entry", effect))
+
+    def last_entry(self, chain: str) -> Entry | None:
+        """The chain's newest entry."""
+        entries = self.chains.get(chain)
+        return entries[-1] if entries else None
+
+    def entries(self, chain: str | None = None) -> Iterator[Entry]:
+        """Every entry, by chain and sequence."""
+        chains = sorted(self.chains) if chain is None else [chain]
+        return iter([entry for name in chains for entry in self.chains.get(name, [])])
+
+    def heads(self, before: datetime) -> Iterator[tuple[str, int, str]]:
+        """Each chain with its last entry from before a time."""
+        for name in sorted(self.chains):
+            earlier = [entry for entry in self.chains[name] if entry.at < before]
+            if earlier:
+                yield name, earlier[-1].sequence, earlier[-1].hash
+
+    def turn(self, key: str) -> tuple[Turn, int] | None:
+        """The turn with this key."""
+        return self.turns.get(key)
+
+    def put_turn(self, key: str, turn: Turn, version: int) -> bool:
+        """Update if `version` is still the turn's."""
+
+        def effect() -> bool:
+            known = self.turns.get(key)
+            if (known[1] if known else 0) != version:
+                return False
+            self.turns[key] = (turn, version + 1)
+            return True
+
+        return bool(self.perform("ledger put_turn", effect))
