@@ -11,7 +11,7 @@ PLATFORMS := manylinux2014_x86_64 manylinux_2_17_x86_64 manylinux_2_28_x86_64
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types boundaries tests bench contracts lock package up clean
+.PHONY: help demo simulate test lint types boundaries tests bench contracts lock package up clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1|\2/' \
@@ -44,6 +44,9 @@ boundaries: .venv/ready ## which part may import which
 tests: .venv/ready ## pytest
 	@echo "== pytest =="
 	@$(BIN)/python -m pytest -n auto
+
+simulate: .venv/ready ## let faults loose on the code; OPTIONS="--schedules 300000 --minutes 30"
+	@$(BIN)/python -m simulation $(OPTIONS)
 
 bench: .venv/ready ## measure, beside what one would do instead; writes benchmarks/results.json
 	@$(BIN)/python -m benchmarks

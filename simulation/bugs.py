@@ -12,6 +12,7 @@ from shared import authorize, inbox, leases, run, settle
 from shared.announce import Announcer
 from shared.authorization import Authorization
 from shared.cloud.errors import CloudFailure, OutcomeUnknown
+from shared.cloud.sessions import session_policy
 from shared.contract import Result
 from shared.converge import Seen, Step, Wanted
 from shared.leases import _end, _with_lease, _without_lease
@@ -243,7 +244,7 @@ def _() -> list[tuple[Any, str, Any]]:
         if isinstance(failure, OutcomeUnknown) and step.has_effect:
             problem = run.problem_of(failure, step)
             changed = lambda latest: self.settler.failed(latest, step, problem)  # noqa: E731
-            return both(changed, run._as_before(step)), None  # noqa: SLF001 -- that is the bug
+            return both(changed, run._as_before(step)), None
         return answer_to(self, failure, record, step)
 
     answer_to = Run.__dict__["_answer_to"]
@@ -263,11 +264,11 @@ def _() -> list[tuple[Any, str, Any]]:
 
 @bug("a stale listing is taken as gone")
 def _() -> list[tuple[Any, str, Any]]:
-    def saw(self: Authorization, authorized_at: Any, now: Any) -> Authorization:
-        state = "present" if authorized_at is not None else "absent"
-        return self.with_grant(state, authorized_at=authorized_at, said=None)
+    def saw(self: Authorization, state: Any, association_id: Any, now: Any) -> Authorization:
+        spent = self.next_generation() if state == "absent" else self
+        return spent.with_association(state, association_id=association_id, said=None)
 
-    return [(Authorization, "saw_grant", saw)]
+    return [(Authorization, "saw_association", saw)]
 
 
 @bug("a request id used for something else is taken")
@@ -288,7 +289,7 @@ def _() -> list[tuple[Any, str, Any]]:
 
 @bug("the session policy names another instance")
 def _() -> list[tuple[Any, str, Any]]:
-    policy_of = authorize.session_policy
+    policy_of = session_policy
 
     def other(of: Any, purpose: Any) -> str:
         return policy_of(of.model_copy(update={"instance_id": "vpc-bp1payments0test"}), purpose)
@@ -324,7 +325,7 @@ def _() -> list[tuple[Any, str, Any]]:
         entry = record.request(request_id)
         if entry is None or entry.problem is not None:
             return record
-        return leases._replaced(record, entry.model_copy(update={"problem": problem}))  # noqa: SLF001 -- that is the bug
+        return leases._replaced(record, entry.model_copy(update={"problem": problem}))
 
     return [(leases, "fail", fail)]
 
@@ -334,6 +335,6 @@ def _() -> list[tuple[Any, str, Any]]:
     add = MemoryLedger.__dict__["add_entry"]
 
     def skip(self: MemoryLedger, entry: Any) -> bool:
-        return True if entry.sequence == 3 else bool(add(self, entry))  # noqa: PLR2004 -- any one
+        return True if entry.sequence == 3 else bool(add(self, entry))
 
     return [(MemoryLedger, "add_entry", skip)]

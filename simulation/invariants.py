@@ -11,6 +11,7 @@ from shared.contract import AuthorizationId
 from simulation.ports import Watch
 
 if TYPE_CHECKING:
+    from shared.authorization import Authorization
     from shared.contract import ResultBody
     from shared.ledger import ResultRecord
     from simulation.memory import MemoryLedger
@@ -45,6 +46,8 @@ class Invariants(Watch):
         self.told: dict[str, str] = {}
         self.ended: dict[str, set[str]] = {}
         self.versions: dict[str, int] = {}
+        self.before: dict[str, Authorization] = {}
+        self.reached: Counter[str] = Counter()
         ledger_put, ledger_add = ledger.put_authorization, ledger.add_result
 
         def put(record: Any, version: int) -> bool:
@@ -69,6 +72,8 @@ class Invariants(Watch):
         if name in ("grant", "associate") and not (record and record.leases and record.lock):
             raise Broken("A1", f"{name} without a lease and an intent on record: {of.key}")
         surplus = len(self.system.ports.standing(of.key)) > 1
+        if surplus and name == "dissociate":
+            self.reached["a duplicate was healed"] += 1
         if (name == "revoke" or (name == "dissociate" and not surplus)) and record:
             held = [lease.id for lease in record.live_leases if self._was_told(lease.id)]
             if held:
@@ -84,7 +89,7 @@ class Invariants(Watch):
     def changed(self, name: str, of: AuthorizationId) -> None:
         """A2, A6: after a call has changed the cloud."""
         ports = self.system.ports
-        if name == "associate" and not self.landing:
+        if name == "associate" and (ports.tokens_kept or not self.landing):
             if len(ports.standing(of.key)) > 1:
                 raise Broken("A2", f"two associations of {of.key}")
             record = self._record(of.key)
@@ -124,6 +129,10 @@ class Invariants(Watch):
         record, version = self.ledger.records[key]
         if version <= self.versions.get(key, 0):
             raise Broken("A7", f"the version of {key} did not rise")
+        before = self.before.get(key)
+        if before and record.generation > before.generation and record.leases == before.leases:
+            self.reached["a spent token was replaced"] += 1
+        self.before[key] = record
         self.versions[key] = version
         ended = self.ended.setdefault(key, set())
         again = {lease.id for lease in record.live_leases} & ended

@@ -35,6 +35,7 @@ class MemoryLedger:
         self.chains: dict[str, list[Entry]] = {}
         self.turns: dict[str, tuple[Turn, int]] = {}
         self.lost_writes = 0
+        self.moved = 0
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -84,6 +85,9 @@ class MemoryLedger:
             known = self.records.get(record.id.key)
             if (known[1] if known else 0) != version:
                 self.lost_writes += 1
+                theirs = known[0].lock if known else None
+                ours = theirs is not None and record.lock is not None
+                self.moved += ours and theirs.holder == record.lock.holder  # type: ignore[union-attr]
                 return False
             self.records[record.id.key] = (record, version + 1)
             return True

@@ -121,6 +121,8 @@ class Simulation:
         self.current: _Delivery | None = None
         self.chance = random.Random(schedule.seed) if schedule.seed is not None else None  # noqa: S311 -- a simulation
         self.quiet = False
+        for name, worker in self.system.workers.items():
+            self.system.workers[name] = _Counting(worker, self.reached)
 
     def run(self) -> Outcome:
         """The scenario with its faults; then none: all must come right."""
@@ -157,7 +159,7 @@ class Simulation:
             self.trace.append(
                 f"{number:4d} {self.ports.now:%H:%M:%S} {name}{f'  <- {kind}' if kind else ''}"
             )
-        if kind is None:
+        if kind is None or kind not in (SWITCH, PAUSE, *kinds_of(name)):
             return self._look(name, effect) if name.startswith("look") else effect()
         self.reached[kind] += 1
         return self._hit(kind, name, effect)
@@ -177,6 +179,7 @@ class Simulation:
             self._applied(effect)
             raise Crash
         if kind == "unsent":
+            self.reached["a lost reply had not happened"] += 1
             raise _no_answer(name)
         if kind == "lost":
             self._applied(effect)
@@ -203,7 +206,7 @@ class Simulation:
         try:
             effect()
         except CloudFailure:
-            self.reached["a lost reply had not happened"] += 1
+            self.reached["the lost reply was an error"] += 1
         else:
             self.reached["a lost reply had happened"] += 1
 
@@ -239,7 +242,7 @@ class Simulation:
 
     def _must_go_on(self, due: datetime) -> bool:
         """Time would pass beyond what the first of those that stand still is given."""
-        return due > (self.paused[0].until or self.ports.now) or len(self.paused) > 2  # noqa: PLR2004
+        return due > (self.paused[0].until or self.ports.now) or len(self.paused) > 2
 
     def _go(self, delivery: _Delivery) -> None:
         if self.ports.now - delivery.started > FUNCTION_TIMEOUT:
@@ -300,13 +303,30 @@ class Simulation:
 
     def _count(self) -> None:
         self.reached["a conditional write was lost"] += self.ledger.lost_writes
+        self.reached["the intent moved meanwhile"] += self.ledger.moved
         self.reached["a token was deduplicated"] += self.ports.replays
+        self.reached += self.watch.reached
         for entries in self.ledger.chains.values():
             for entry in entries:
                 if entry.facts.get("code") == "revoked_meanwhile":
                     self.reached["a tombstone stopped a grant"] += 1
                 if entry.what.endswith("repeated"):
                     self.reached["a request was repeated"] += 1
+
+
+class _Counting:
+    """A worker, and why it let messages come again."""
+
+    def __init__(self, worker: Any, reached: Counter[str]) -> None:
+        self._worker = worker
+        self._reached = reached
+        self.give_up, self.refuse = worker.give_up, worker.refuse
+
+    def take(self, document: dict[str, Any], sent_at: datetime) -> Any:
+        again = self._worker.take(document, sent_at)
+        if again is not None and again.reason == "locked":
+            self._reached["a lock was contended"] += 1
+        return again
 
 
 def _no_answer(name: str) -> Exception:

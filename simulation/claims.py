@@ -1,0 +1,144 @@
+"""CLAIMS.md: what the campaign lets us say, with its bounds, and what it does not let us say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from simulation.campaign import MUST_BE_REACHED, unreached
+from simulation.scenarios import SCENARIOS
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from simulation.campaign import Tally
+
+_PROMISES = (
+    ("A1", "Access is only ever asked for under a recorded lease and a recorded intent."),
+    (
+        "A2",
+        "An authorization has at most one association, but while a write lands late on a cloud "
+        "that has forgotten its token; a sweep heals that (C1).",
+    ),
+    (
+        "A3",
+        "When `revoked` is made, the lease has ended, and access is gone unless another lease holds it; "
+        "when `detached` is made, nothing is attached.",
+    ),
+    ("A4", "Nothing is revoked or detached while a lease lives whose ticket was told `granted`."),
+    ("A5", "When `attached` is made, grant and association are there and active."),
+    ("A6", "In one generation at most one association is accepted, while the cloud keeps tokens."),
+    ("A7", "Versions only rise; an ended lease never lives again."),
+    (
+        "A8",
+        "Every call into account B bears credentials for that account, instance and action alone.",
+    ),
+    ("A10", "No call names what the registry does not."),
+    ("B1", "Once the queues are drained, before any sweep, access is what the live leases want."),
+    ("B2", "Every request taken has exactly one answer, and the audit trail verifies."),
+    (
+        "C1–C3",
+        "After late landings and one sweep (two where something landed late) the same holds again.",
+    ),
+    ("L1", "Once faults stop, the queues drain within 400 deliveries."),
+    ("L2", "All copies of a result are equal."),
+)
+_ASSUMED = (
+    "A ClientToken that the cloud remembers gives the first answer again, and has no second effect.",
+    "A look shows what is there, or what was there at the look before.",
+    "A write that has no answer lands within 15 minutes or never.",
+    "MNS keeps what it has accepted, and delivers it at least once.",
+    "The database carries out single conditional writes atomically.",
+)
+_NOT_SAID = (
+    "That a result is published once: it may come twice, equal by id and bytes.",
+    "That access ends at once: there are the queue, the detach, and traffic in flight.",
+    "Anything about changes by hand between sweeps, or about losses inside MNS.",
+    "Anything about the real cloud: the ports imitate it, and its open questions are localcloud's switches.",
+    "A9 (no secret is shown) is tested through the wire by tests/path/test_secrets.py, not here.",
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Where and when a campaign ran."""
+
+    commit: str
+    when: datetime
+    machine: str
+    seconds: float
+    first_seed: int
+
+
+def text(facts: Facts, tally: Tally, caught: dict[str, tuple[int, str] | None]) -> str:
+    """The whole document."""
+    total = tally.schedules.total()
+    random = tally.schedules["random"]
+    lines = [
+        "# Claims",
+        "",
+        "Written by `make simulate`; not by hand. Each sentence held on every schedule that was run, at "
+        "every effect (A), at rest before any sweep (B), after late landings and a sweep (C). "
+        "The shipped code ran, from the inbox down; the ledger was the one in memory, which passes the "
+        "contract tests of the SQL ledger; the cloud was imitated at the ports.",
+        "",
+        f"- Run {facts.when:%Y-%m-%d %H:%M} UTC on {facts.machine}, from commit {facts.commit}, "
+        f"in {facts.seconds:.0f} s ({total / facts.seconds:.0f} schedules a second).",
+        f"- {total:,} schedules over {len(SCENARIOS)} scenarios: {tally.schedules['single']:,} with no or one "
+        f"fault (all there are), {tally.schedules['pair']:,} with two (a share, spread evenly over the first "
+        f"fault), {random:,} random ones with up to five, seeds from {facts.first_seed}.",
+        f"- {len(tally.broken)} schedules broke an invariant."
+        + (
+            f" For the random ones that means p < {3 / random:.1e} at 95 % *of that distribution of "
+            "schedules*."
+            if random and not tally.broken
+            else ""
+        ),
+        "",
+        "| id | held |",
+        "|---|---|",
+        *(f"| {name} | {promise} |" for name, promise in _PROMISES),
+        "",
+        "## Bounds",
+        "",
+        "Faults: crash before and after, call not sent, reply lost, `Conflict.Lock`, throttling, unknown "
+        "code, refusal, a write that lands after everything, stale looks, messages twice or late or out of "
+        "order, two instances interleaved (at most two standing still at once, for up to 100 s), a cloud "
+        "that forgets tokens, a ledger that does not answer, before or after it wrote.",
+        "",
+        "Assumed:",
+        "",
+        *(f"- {one}" for one in _ASSUMED),
+        "",
+        "Not said:",
+        "",
+        *(f"- {one}" for one in _NOT_SAID),
+        "",
+        "## Reached",
+        "",
+        "A campaign that never meets a situation says nothing about it.",
+        "",
+        "| situation | how often |",
+        "|---|---|",
+        *(f"| {name} | {tally.reached[name]:,} |" for name in MUST_BE_REACHED),
+        "",
+        *(
+            ["**Not reached: " + ", ".join(unreached(tally.reached)) + ".**", ""]
+            if unreached(tally.reached)
+            else []
+        ),
+        "## Planted bugs",
+        "",
+        f"{sum(found is not None for found in caught.values())} of {len(caught)} were caught.",
+        "",
+        "| bug | schedules until caught | by |",
+        "|---|---|---|",
+        *(
+            f"| {name} | {found[0]:,} | {found[1].split(':')[0]} |"
+            if found
+            else f"| {name} | **not caught** | |"
+            for name, found in caught.items()
+        ),
+        "",
+    ]
+    return "\n".join(lines)
