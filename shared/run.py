@@ -104,7 +104,7 @@ class Run:
                 return Again("locked", wait="lock")
             announced = self._announce(record)
             if not self.acts:
-                self.release(announced)
+                self.release(announced, step)
                 return self._rest(record, step)
             answer, again = self._take(record, step)
             if again is not None:
@@ -114,10 +114,15 @@ class Run:
         self.release()
         return Again("too_many_steps")
 
-    def release(self, change: Change = unchanged) -> None:
-        """Give the lock back, if it is still ours."""
+    def release(self, change: Change = unchanged, step: Step | None = None) -> None:
+        """Give the lock back, if it is still ours; `step` is the next one, where that is known."""
+
+        def released(record: Authorization) -> Authorization:
+            free = change(record).model_copy(update={"lock": None})
+            return free if step is None else leases.with_due(free, step, self.settler.now())
+
         if self.holds:
-            self._put(lambda record: change(record).model_copy(update={"lock": None}))
+            self._put(released)
             self.holds = False
 
     # One save ------------------------------------------------------------------------------------

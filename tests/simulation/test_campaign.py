@@ -1,0 +1,76 @@
+"""A fixed part of the campaign: nothing breaks, planted bugs are caught, a seed is its trace."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import pytest
+import structlog
+
+from simulation import campaign
+from simulation.bugs import BUGS, planted
+from simulation.scenarios import SCENARIOS
+from simulation.schedule import Schedule, Simulation
+
+RARE = {  # need more schedules than fit here: `make simulate` looks for them
+    "a random token",
+    "a stale listing is taken as gone",
+    "a token for each request",
+    "a write that lands late is never looked for",
+}
+
+
+@pytest.fixture(autouse=True)
+def no_logs():
+    kept = structlog.get_config()
+    campaign.quiet()
+    yield
+    structlog.configure(**kept)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_without_faults_every_scenario_comes_right(scenario):
+    assert Simulation(Schedule(scenario)).run().broken is None
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_single_faults_break_nothing(number):
+    share = (one for _, one in itertools.islice(campaign.exhaustive(number, 4), 400))
+    tally = campaign.part((("single", one) for one in share), time.monotonic() + 60, print)
+    assert tally.broken == []
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_random_schedules_break_nothing(number):
+    seeded = campaign.seeded(10**9, 1200, number, 4)
+    tally = campaign.part(seeded, time.monotonic() + 60, print)
+    assert tally.broken == []
+
+
+@pytest.mark.parametrize("name", sorted(set(BUGS) - RARE))
+def test_a_planted_bug_is_caught(name):
+    assert campaign.caught(name, 1500) is not None
+
+
+def test_the_same_seed_gives_the_same_trace():
+    for seed in range(20):
+        first, second = (Simulation(campaign.sampled(seed), traced=True).run() for _ in range(2))
+        assert first.trace
+        assert first.trace == second.trace
+        assert first.reached == second.reached
+
+
+def test_a_broken_schedule_is_minimised_and_shown_whole():
+    with planted("no lock"):
+        broken = next(
+            one
+            for one in (campaign.sampled(seed) for seed in range(3000))
+            if len(one.faults) > 1 and Simulation(one).run().broken
+        )
+        least = campaign.minimised(broken)
+        shown = campaign.told_whole(least, "abc123")
+    assert len(least.faults) <= len(broken.faults)
+    assert least.scenario.name in shown
+    assert "abc123" in shown
+    assert "<- " in shown
