@@ -9,6 +9,9 @@ import warnings
 import psycopg
 import pytest
 
+from shared.ledger.sql import SqlLedger
+from simulation.memory import MemoryLedger
+
 _names = itertools.count()
 
 
@@ -29,7 +32,30 @@ def postgresql(tmp_path_factory):
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request, tmp_path):
     """A database with nothing in it."""
-    if request.param == "sqlite":
+    return _empty(request.param, request, tmp_path)
+
+
+@pytest.fixture
+def sql_ledger(url):
+    """A ledger in that database."""
+    opened = SqlLedger(url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "memory"])
+def ledger(request, tmp_path):
+    """Any ledger that there is: the simulation's passes what the real ones pass."""
+    if request.param == "memory":
+        opened = MemoryLedger()
+    else:
+        opened = SqlLedger(_empty(request.param, request, tmp_path))
+    yield opened
+    opened.close()
+
+
+def _empty(kind, request, tmp_path):
+    if kind == "sqlite":
         return f"sqlite:///{tmp_path}/ledger.db"
     server = request.getfixturevalue("postgresql")
     name = f"ledger_{os.getpid()}_{next(_names)}"

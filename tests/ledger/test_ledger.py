@@ -30,13 +30,6 @@ LATER = NOW + timedelta(seconds=1)
 REQUEST = read_request(json.loads(Path("events/requests/grant_vpc.json").read_text()))
 
 
-@pytest.fixture
-def ledger(url):
-    opened = SqlLedger(url)
-    yield opened
-    opened.close()
-
-
 def request_record(**changes):
     asked = REQUEST.model_copy(update=changes)
     return RequestRecord(request=asked, fingerprint=asked.fingerprint, received_at=NOW, sent_at=NOW)
@@ -64,9 +57,9 @@ def test_an_authorization_is_changed_only_from_the_version_that_was_read(ledger)
     assert ledger.authorization(record.id.key) == (later, 2)
 
 
-def test_of_many_writers_at_once_one_wins_each_version(url, ledger):
+def test_of_many_writers_at_once_one_wins_each_version(url, sql_ledger):
     record = Authorization(id=REQUEST.authorization)
-    ledger.put_authorization(record, 0)
+    sql_ledger.put_authorization(record, 0)
 
     def write(_):
         mine = SqlLedger(url)
@@ -130,7 +123,7 @@ def test_what_is_due_is_found_the_longest_due_first(ledger):
     assert len(list(ledger.authorizations())) == 4
 
 
-def test_a_turn_is_given_to_one_of_many_at_once(url, ledger):
+def test_a_turn_is_given_to_one_of_many_at_once(url, sql_ledger):
     def take(_):
         mine = SqlLedger(url)
         try:
@@ -143,7 +136,7 @@ def test_a_turn_is_given_to_one_of_many_at_once(url, ledger):
     gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
     assert min(gaps) >= timedelta(seconds=0.1)
     assert moments[-1] >= NOW + 11 * timedelta(seconds=0.5)
-    assert ledger.turn(f"ecr/{REQUEST.ecr_id}")[1] == 12
+    assert sql_ledger.turn(f"ecr/{REQUEST.ecr_id}")[1] == 12
 
 
 # The audit trail ----------------------------------------------------------------------------------
@@ -166,7 +159,7 @@ def test_each_entry_bears_the_hash_of_the_one_before(ledger):
     assert verify(ledger) == []
 
 
-def test_many_writers_make_one_chain(url, ledger):
+def test_many_writers_make_one_chain(url, sql_ledger):
     def write(_):
         mine = SqlLedger(url)
         try:
@@ -176,8 +169,8 @@ def test_many_writers_make_one_chain(url, ledger):
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, range(4)))
-    assert [entry.sequence for entry in ledger.entries("chain-0")] == list(range(1, 21))
-    assert verify(ledger) == []
+    assert [entry.sequence for entry in sql_ledger.entries("chain-0")] == list(range(1, 21))
+    assert verify(sql_ledger) == []
 
 
 TAMPERING = {
@@ -197,17 +190,17 @@ REORDERED = (
 
 
 @pytest.mark.parametrize("statements", [*((one,) for one in TAMPERING.values()), REORDERED])
-def test_what_is_altered_missing_or_reordered_is_found(url, ledger, statements):
-    noted(ledger)
+def test_what_is_altered_missing_or_reordered_is_found(url, sql_ledger, statements):
+    noted(sql_ledger)
     tomorrow = NOW + timedelta(days=1, hours=1)
-    assert Trail(ledger, lambda: tomorrow).seal(NOW.date())
-    assert verify(ledger) == []
+    assert Trail(sql_ledger, lambda: tomorrow).seal(NOW.date())
+    assert verify(sql_ledger) == []
     engine = create_engine(_driver(url))
     with engine.begin() as connection:
         for statement in statements:
             connection.execute(text(statement))
     engine.dispose()
-    assert verify(ledger)
+    assert verify(sql_ledger)
 
 
 def test_a_day_is_sealed_once_and_not_before_it_is_over(ledger):
@@ -228,7 +221,7 @@ def test_a_day_is_sealed_once_and_not_before_it_is_over(ledger):
 # The schema ---------------------------------------------------------------------------------------
 
 
-def test_a_newer_ledger_is_refused(url, ledger):
+def test_a_newer_ledger_is_refused(url, sql_ledger):
     engine = create_engine(_driver(url))
     with engine.begin() as connection:
         connection.execute(text("UPDATE schema_version SET version = :v"), {"v": len(STEPS) + 1})
