@@ -232,7 +232,7 @@ class Run:
             again = Again(problem.code, hint_seconds=failure.retry_after, failure=problem)
             if not step.has_effect:
                 return unchanged, again
-            return both(_as_before(step), self._answered(step, turn_over=False)), again
+            return both(_as_before(step), self._answered(step)), again
         if step.has_effect and self.tries[step] < MAX_TRIES_A_RUN:
             return unchanged, None
         return unchanged, Again(problem.code, failure=problem)
@@ -248,14 +248,12 @@ class Run:
             return _as_before(next(reversed(self.refused))), None
         return self._fail(record, step, failure)
 
-    def _answered(self, step: Step, *, turn_over: bool = True) -> Change:
-        """A write that has its answer cannot land later."""
+    def _answered(self, step: Step) -> Change:
+        """A write that has its answer cannot land later; one more try takes a turn of its own."""
         if not step.has_effect:
             return unchanged
-        over: dict[str, object] = {"unanswered_at": self.unanswered_at}
-        if turn_over:
-            self.turn_at = None
-            over["turn_at"] = None
+        self.turn_at = None
+        over = {"unanswered_at": self.unanswered_at, "turn_at": None}
         return lambda record: record.model_copy(update=over)
 
     def _fail(

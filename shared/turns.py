@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 _TRIES: Final = 100
 _ON_THE_ECR: Final = {
-    # How long one change keeps others off the ECR. An association goes on after its call.
-    Step.GRANT: timedelta(seconds=0.1),
-    Step.REVOKE: timedelta(seconds=0.1),
-    Step.ASSOCIATE: timedelta(seconds=1),
-    Step.DISSOCIATE: timedelta(seconds=1),
+    # Which line a change stands in, and for how long it keeps the next one off the ECR. An
+    # association goes on after its call; those of account B must not hold up those of account A.
+    Step.GRANT: ("b", timedelta(seconds=0.1)),
+    Step.REVOKE: ("b", timedelta(seconds=0.1)),
+    Step.ASSOCIATE: ("a", timedelta(seconds=1)),
+    Step.DISSOCIATE: ("a", timedelta(seconds=1)),
 }
 
 
@@ -61,7 +62,8 @@ class Turns:
         account = of.instance_owner_uid if step.worker == "authorize" else of.ecr_owner_uid
         every = timedelta(seconds=60 / self.per_minute)
         at = self._reserve(f"api/{account}/{step.value}/{of.instance_type}", now, every)
-        return self._reserve(f"ecr/{of.ecr_id}", at, _ON_THE_ECR[step])
+        line, takes = _ON_THE_ECR[step]
+        return self._reserve(f"ecr/{of.ecr_id}/{line}", at, takes)
 
     def _reserve(self, key: str, earliest: datetime, takes: timedelta) -> datetime:
         for _ in range(_TRIES):

@@ -235,11 +235,17 @@ def known_registry() -> Registry:
 class System:
     """Both workers over one ledger, against the ports; messages are delivered when they are due."""
 
+    max_attempts = 8
+
     def __init__(
-        self, ports: Ports | None = None, ledger: Any = None, **registry_changes: Any
+        self,
+        ports: Ports | None = None,
+        ledger: Any = None,
+        registry_of: Registry | None = None,
+        **registry_changes: Any,
     ) -> None:
         self.ports = ports or Ports()
-        self.registry = known_registry()
+        self.registry = registry_of or known_registry()
         if registry_changes:
             ecrs = {
                 ecr_id: ecr.model_copy(update=registry_changes)
@@ -306,7 +312,7 @@ class System:
 
     def deliver(self, queue: str, body: str) -> None:
         """Hand one message to its function."""
-        pace = Pace(max_attempts=8)
+        pace = Pace(max_attempts=self.max_attempts)
         inbox = Inbox(queue, f"{queue}-dead", self.ports.send, pace, lambda: 0.5)
         inbox.answer(Message(body, "m-1", self.ports.now), self.workers[queue])
 

@@ -136,7 +136,7 @@ def test_a_turn_is_given_to_one_of_many_at_once(url, sql_ledger):
     gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
     assert min(gaps) >= timedelta(seconds=0.1)
     assert moments[-1] >= NOW + 11 * timedelta(seconds=0.5)
-    assert sql_ledger.turn(f"ecr/{REQUEST.ecr_id}")[1] == 12
+    assert sql_ledger.turn(f"ecr/{REQUEST.ecr_id}/b")[1] == 12
 
 
 # The audit trail ----------------------------------------------------------------------------------
