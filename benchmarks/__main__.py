@@ -8,14 +8,20 @@ import platform
 import sys
 from dataclasses import asdict
 
-from benchmarks import cold_start, requests
+from benchmarks import backlog, cold_start, ledger, requests
 from benchmarks.table import ROOT, show
 
 
 def main() -> int:
     """Measure all; 0 also where a target is missed: a number is no failure."""
     rows = []
-    for name, measure in (("cold start", cold_start.measure), ("requests", requests.measure)):
+    parts = {
+        "cold start": cold_start.measure,
+        "requests": requests.measure,
+        "ledger": ledger.measure,
+        "a backlog (a minute)": backlog.measure,
+    }
+    for name, measure in parts.items():
         print(f"measuring {name} …", file=sys.stderr, flush=True)
         rows += measure()
     show(rows)

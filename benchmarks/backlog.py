@@ -105,8 +105,8 @@ def measure() -> list[Row]:
             ours=ours,
             bare=plain,
             target=1.0,
-            note=f"the quota alone takes {least:.0f} s: {least / ours:.3f} of its speed (target 0.95); "
-            f"the plain client {least / plain:.3f}",
+            note=f"the quota alone takes {least:.0f} s: {least / ours:.3f} of its speed "
+            f"(target 0.95); the plain client {least / plain:.3f}",
         ),
         Row(
             what="calls refused by throttling in that time",

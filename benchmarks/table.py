@@ -20,7 +20,7 @@ class Row:
         unit: Of `ours` and `bare`.
         ours: The shipped code's.
         bare: The same by hand, in the same run.
-        target: The ratio that is aimed at.
+        target: The ratio that is aimed at, if any.
         note: What is to be known with it.
     """
 
@@ -28,7 +28,7 @@ class Row:
     unit: str
     ours: float
     bare: float
-    target: float
+    target: float | None
     note: str = ""
 
     @property
@@ -39,7 +39,7 @@ class Row:
     @property
     def is_met(self) -> bool:
         """Whether the ratio is within its target."""
-        return self.ratio <= self.target
+        return self.target is None or self.ratio <= self.target
 
 
 def show(rows: list[Row]) -> None:
@@ -55,7 +55,7 @@ def show(rows: list[Row]) -> None:
             f"{row.ours:.1f} {row.unit}",
             f"{row.bare:.1f} {row.unit}",
             f"[{colour}]{row.ratio:.2f}[/]",
-            f"{row.target:.2f}",
+            "" if row.target is None else f"{row.target:.2f}",
             row.note,
         )
     (console if console.is_terminal else Console(width=140, no_color=True)).print(table)

@@ -1,0 +1,87 @@
+"""The operator's commands, against the running system."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from operations.__main__ import app
+from tests.path.system import PathSystem
+
+
+@pytest.fixture
+def system(tmp_path):
+    with PathSystem(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def operate(system, monkeypatch):
+    """Runs a command with the environment that s.yaml gives the authorize function."""
+    fc = system.cloud.fc
+    root = system.cloud.identity.root_key("1000200030004000")
+    environ = fc.environment(fc.props("ecr-authorize"), None) | {
+        "REGISTRY_FILE": str(system._registry),
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": root[0],
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": root[1],
+        "COLUMNS": "200",
+    }
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("ALIBABA_CLOUD_SECURITY_TOKEN", raising=False)
+
+    def run(*arguments):
+        return CliRunner().invoke(app, list(arguments))
+
+    return run
+
+
+def test_dead_letters_are_listed_shown_and_redriven(system, operate):
+    system.post_raw(b"not json")
+    system.post("grant_vpc")
+    system.settle()
+    (letter,) = system.cloud.mns.queue("1000200030004000", "ecr-requests-dead").peek(10)
+    listed = operate("dead-letters", "list")
+    assert listed.exit_code == 0, listed.output
+    assert "not JSON" in listed.output
+    system.clock.advance(2)
+    shown = operate("dead-letters", "show", letter.message_id)
+    assert "not json" in shown.output
+    system.clock.advance(2)
+    assert "not there" in operate("dead-letters", "redrive", "M-none").output
+    system.clock.advance(2)
+    assert "1 redriven" in operate("dead-letters", "redrive", "--all").output
+    system.settle()
+    assert [one["reason"] for one in system.dead_letters()] == [
+        "the message is not JSON in UTF-8"
+    ]  # it came, could not be read, and lies there again: nothing is lost
+    assert system.outcomes("CHG-1001") == ["granted", "attached"]
+
+
+def test_a_sweep_by_hand_and_the_trail(system, operate):
+    system.post("grant_vpc")
+    system.settle()
+    swept = operate("sweep")
+    assert "0 published, 0 resent, 0 woken" in swept.output
+    assert "the trail is whole" in operate("audit", "verify").output
+    key = system.results[0]["authorization"]
+    chain = (
+        f"{key['ecr_id']}:{key['instance_id']}:{key['instance_region_id']}:"
+        f"{key['ecr_owner_uid']}:{key['instance_type']}:{key['instance_owner_uid']}"
+    )
+    shown = operate("audit", "show", chain).output
+    for what in ("grant asked", "grant done", "granted announced", "attached announced"):
+        assert what in shown
+
+
+def test_what_is_missing_in_the_environment_is_named(monkeypatch):
+    monkeypatch.delenv("LEDGER_URL", raising=False)
+    done = CliRunner().invoke(app, ["audit", "verify"])
+    assert done.exit_code == 1
+    assert "LEDGER_URL" in done.output
+
+
+def test_letters_must_be_named_or_all_be_meant(operate):
+    done = operate("dead-letters", "redrive")
+    assert done.exit_code == 1
+    assert "--all" in done.output
