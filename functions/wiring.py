@@ -136,6 +136,7 @@ class House:
                 cloud_seconds=self.settings.cloud_seconds,
             ),
             chance=random.SystemRandom().random,
+            trail=self.trail,
         )
 
     def function(self, worker: Worker) -> Function:

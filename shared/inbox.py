@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from shared.audit import Trail
+
 log = structlog.get_logger()
 
 _EXPONENT_LIMIT: Final = 30
@@ -122,6 +124,7 @@ class Inbox:
         send: Puts a message on a queue.
         pace: How long until it comes again.
         chance: A draw from [0, 1), for the jitter.
+        trail: Where each dead letter is noted.
     """
 
     queue: str
@@ -129,6 +132,7 @@ class Inbox:
     send: Send
     pace: Pace
     chance: Callable[[], float]
+    trail: Trail
 
     def answer(self, message: Message, worker: Worker) -> None:
         """The message is done, will come again, or is a dead letter with its reason.
@@ -190,6 +194,8 @@ class Inbox:
             text = content if isinstance(content, str) else _dumped(content)
             letter |= {"message": text[:_KEPT_CHARACTERS], "reason": f"{reason} (cut to fit)"}
             body = _dumped(letter)
+        chain = f"dead-letters/{self.dead_letter_queue}"
+        self.trail.note(chain, "dead letter", attempt=attempt, reason=reason[:500])
         self.send(self.dead_letter_queue, body)
         log.error("message_dead", reason=reason, attempt=attempt)
 

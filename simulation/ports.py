@@ -313,7 +313,7 @@ class System:
     def deliver(self, queue: str, body: str) -> None:
         """Hand one message to its function."""
         pace = Pace(max_attempts=self.max_attempts)
-        inbox = Inbox(queue, f"{queue}-dead", self.ports.send, pace, lambda: 0.5)
+        inbox = Inbox(queue, f"{queue}-dead", self.ports.send, pace, lambda: 0.5, self.trail)
         inbox.answer(Message(body, "m-1", self.ports.now), self.workers[queue])
 
     def next_due(self) -> tuple[datetime, str, str] | None:

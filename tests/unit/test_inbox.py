@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.audit import Trail
 from shared.contract import MAX_MESSAGE_BYTES, BadMessage, Problem
 from shared.inbox import Inbox, Message, Pace, opened
 from shared.run import Again
+from simulation.memory import MemoryLedger
 
 NOW = datetime(2026, 11, 23, tzinfo=timezone.utc)
 
@@ -39,9 +41,13 @@ class Recorder:
         self.sent.append((queue, json.loads(body), delay_seconds))
 
 
+def trail():
+    return Trail(MemoryLedger(), lambda: NOW)
+
+
 def answered(body, answer=None, **pace):
     worker = Recorder(answer)
-    inbox = Inbox("q", "q-dead", worker.send, Pace(**pace), lambda: 0.5)
+    inbox = Inbox("q", "q-dead", worker.send, Pace(**pace), lambda: 0.5, trail())
     inbox.answer(Message(body, "m-1", NOW), worker)
     return worker
 
@@ -100,7 +106,7 @@ def test_a_message_that_cannot_be_put_back_fails_the_batch():
     def broken(queue, body, delay_seconds=0):
         raise ConnectionError
 
-    inbox = Inbox("q", "q-dead", broken, Pace(), lambda: 0.5)
+    inbox = Inbox("q", "q-dead", broken, Pace(), lambda: 0.5, trail())
     with pytest.raises(ConnectionError):
         inbox.answer(Message('{"a":1}', "m-1", NOW), worker)
 
