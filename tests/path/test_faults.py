@@ -96,3 +96,20 @@ def test_a_cloud_that_stays_away_is_told_to_the_ticket_and_kept_as_a_dead_letter
         (letter, *_) = system.dead_letters()
         assert letter["message"]["request_id"] == "CHG-1001"
         assert "cloud_unavailable" in letter["reason"]
+
+
+def test_an_instance_that_is_attached_twice_is_healed_and_stays_attached(tmp_path):
+    """A write that landed late on a cloud that had forgotten its token."""
+    with PathSystem(tmp_path, associate_twice="accepted") as system:
+        system.post("grant_vpc")
+        system.settle()
+        (grant,) = system.cloud.ecr.grants()
+        system.cloud.ecr.associate(grant.subject, grant.instance_owner_uid)
+        system.settle(60)
+        assert len(system.cloud.ecr.associations()) == 2
+        system.post("grant_vpc", request_id="CHG-2", ticket="CHG-2")
+        system.settle()
+        assert system.outcomes("CHG-2") == ["granted", "attached"]
+        assert [one.status(system.clock.now()) for one in system.cloud.ecr.associations()] == [
+            "ACTIVE"
+        ]

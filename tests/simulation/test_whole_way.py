@@ -312,3 +312,40 @@ def test_what_a_dead_letter_says_is_kept_whatever_its_script():
     ((_, body),) = system.ports.queues["requests-dead"]
     assert json.loads(body)["message"].count("网") == 15_000
     assert len(body.encode()) <= 65_536
+
+
+def test_writes_of_one_api_are_paced_and_who_waits_comes_at_its_turn():
+    system = System()
+    for number in range(4):
+        system.post(
+            request(
+                "grant_vpc",
+                request_id=f"CHG-{number}",
+                ticket=f"CHG-{number}",
+                instance_id=f"vpc-bp1number{number}",
+            )
+        )
+    at = []
+    effect = system.ports.perform
+
+    def timed(name, do):
+        if name == "grant":
+            at.append(system.ports.now)
+        return effect(name, do)
+
+    system.ports.perform = timed
+    system.run()
+    assert len(at) == 4
+    assert (at[-1] - at[0]).total_seconds() >= 1
+    assert {outcome for _, outcome in system.ports.outcomes} == {"granted", "attached"}
+
+
+def test_a_hint_of_the_cloud_at_when_to_come_again_is_respected():
+    system = System()
+    system.ports.trouble = once("grant", "before", failure("Throttling.User", retry_after=40.0))
+    system.post(request("grant_vpc"))
+    system.run(1, must_drain=False)
+    ((due, _),) = system.ports.queues["requests"]
+    assert (due - system.ports.now).total_seconds() >= 40
+    system.run()
+    assert system.ports.outcomes[-1] == ("CHG-1001", "attached")
