@@ -41,7 +41,12 @@ class PathSystem:
     """Both functions and the cloud; `settle` moves the time until nothing is left to happen."""
 
     def __init__(
-        self, folder: Path, world: World | None = None, registry: str | None = None, **switches: Any
+        self,
+        folder: Path,
+        world: World | None = None,
+        registry: str | None = None,
+        ledger_url: str | None = None,
+        **switches: Any,
     ) -> None:
         self.clock = VirtualClock(time.time())
         self._folder = folder
@@ -49,7 +54,7 @@ class PathSystem:
         if registry is not None:
             self._registry = folder / "registry.yaml"
             self._registry.write_text(registry)
-        environ = {**ENVIRON, "LEDGER_URL": f"sqlite:///{folder}/ledger.db"}
+        environ = {**ENVIRON, "LEDGER_URL": ledger_url or f"sqlite:///{folder}/ledger.db"}
         self._deployment = load(ROOT / "s.yaml", environ)
         self._functions: dict[str, Function] = {}
         self._over_at = 0.0
