@@ -94,10 +94,6 @@ class MemoryLedger:
 
         return bool(self.perform("ledger put_authorization", effect))
 
-    def authorizations(self) -> Iterator[Authorization]:
-        """Every authorization, ordered by key."""
-        return iter([self.records[key][0] for key in sorted(self.records)])
-
     def due(self, now: datetime, limit: int) -> list[Authorization]:
         """Authorizations whose `due_at` has come."""
         found = [

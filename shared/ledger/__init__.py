@@ -14,8 +14,6 @@ from shared.contract import Model, Outcome, Request, Result
 from shared.turns import TurnBook
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from shared.authorization import Authorization
 
 
@@ -75,9 +73,6 @@ class Ledger(Book, TurnBook, Protocol):
 
     def put_authorization(self, record: Authorization, version: int) -> bool:
         """Update if `version` is still the record's (0: put if absent); False where it is not."""
-
-    def authorizations(self) -> Iterator[Authorization]:
-        """Every authorization, ordered by key."""
 
     def due(self, now: datetime, limit: int) -> list[Authorization]:
         """Authorizations whose `due_at` has come, the longest due first."""

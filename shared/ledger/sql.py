@@ -136,7 +136,6 @@ _REPLACE: Final = (
     .where(_authorizations.c.key == bindparam("of"), _authorizations.c.version == bindparam("old"))
     .values(version=bindparam("new"), document=bindparam("content"), due_at=bindparam("due"))
 )
-_AUTHORIZATIONS: Final = select(_authorizations.c.document).order_by(_authorizations.c.key)
 _DUE: Final = (
     select(_authorizations.c.document)
     .where(_authorizations.c.due_at <= bindparam("now"))
@@ -252,11 +251,6 @@ class SqlLedger:
             "due": due_at,
         }
         return self._replaced(_REPLACE, change)
-
-    def authorizations(self) -> Iterator[Authorization]:
-        """Every authorization, ordered by key."""
-        for document in self._streamed(_AUTHORIZATIONS):
-            yield Authorization.model_validate_json(document)
 
     def due(self, now: datetime, limit: int) -> list[Authorization]:
         """Authorizations whose `due_at` has come, the longest due first."""

@@ -9,6 +9,7 @@ import pytest
 
 from shared.authorization import Lock
 from shared.cloud.errors import failure
+from shared.contract import read_request
 from simulation.ports import System, request
 
 
@@ -187,7 +188,7 @@ def test_what_account_a_attached_by_hand_is_waited_for():
     system.post(request("grant_attached_by_hand"))
     system.run()
     assert system.ports.outcomes == [("CHG-1007", "granted")]
-    of = next(system.ledger.authorizations()).id
+    of = read_request(request("grant_attached_by_hand")).authorization
     system.ports.associate(None, of, "by hand")
     system.ports.now += timedelta(minutes=1)
     system.post(
@@ -217,7 +218,7 @@ def test_a_revoke_of_what_is_attached_by_hand_is_refused_where_the_registry_says
     system = System(by_hand="refuse")
     system.post(request("grant_attached_by_hand"))
     system.run()
-    of = next(system.ledger.authorizations()).id
+    of = read_request(request("grant_attached_by_hand")).authorization
     system.ports.associate(None, of, "by hand")
     system.post(
         request(
@@ -234,7 +235,7 @@ def test_a_revoke_of_what_is_attached_by_hand_is_refused_where_the_registry_says
 
 
 def _key(system):
-    return next(system.ledger.authorizations()).id.key
+    return read_request(request("grant_vpc")).authorization.key
 
 
 def test_an_answer_to_another_message_of_the_same_id_is_not_this_requests_answer():
