@@ -9,7 +9,7 @@ from typing import Any
 from simulation.ports import START, request
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scenario:
     """Requests with the seconds at which they are put on the queue.
 
