@@ -88,6 +88,7 @@ class Authorization(Model):
     `generation` rises when access goes from absent to wanted, and when a call said yes while the
     world says no: a token of an earlier generation is spent.
 
+    `closed` names revokes that have their answer: a late copy must not end a later lease.
     `turn_at` is the moment that was reserved for the next write. `unanswered_at` is when a write
     was last made that had no answer: it may yet land. `due_at` is when the sweep is to look after
     the authorization, should nobody have done so by then.
@@ -97,6 +98,7 @@ class Authorization(Model):
     generation: int = 0
     leases: tuple[Lease, ...] = ()
     open: tuple[OpenRequest, ...] = ()
+    closed: tuple[str, ...] = ()
     grant: GrantSeen = GrantSeen()
     association: AssociationSeen = AssociationSeen()
     cleared_at: datetime | None = None

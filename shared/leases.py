@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 TOMBSTONES_KEPT: Final = timedelta(days=30)
 """Longer than any queue keeps a message, dead-letter queues included."""
 
+CLOSED_KEPT: Final = 64
+"""How many revokes that have their answer are remembered on an authorization."""
+
 STUCK_AFTER: Final = timedelta(minutes=30)
 """How long work may lie before the sweep wakes it: longer than a lock lasts."""
 
@@ -39,7 +42,7 @@ def take(
         sent_at: When its message was sent, for a request that does not say when it was asked.
         now: When it is taken.
     """
-    if record.request(request.request_id):
+    if record.request(request.request_id) or request.request_id in record.closed:
         return record
     # Nobody can have asked later than now: a clock that is ahead must not bar later requests.
     asked_at = min(request.requested_at or sent_at, now)
@@ -126,7 +129,8 @@ def announced(record: Authorization, request_id: str, outcome: Outcome) -> Autho
     entry = entry.model_copy(update={"announced": (*entry.announced, outcome)})
     if _is_closed(record, entry):
         rest = tuple(other for other in record.open if other.request_id != request_id)
-        return record.model_copy(update={"open": rest})
+        closed = (*record.closed, request_id)[-CLOSED_KEPT:] if entry.action == "revoke" else ()
+        return record.model_copy(update={"open": rest, "closed": closed or record.closed})
     return _replaced(record, entry)
 
 

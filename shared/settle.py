@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from shared import leases
+from shared.announce import final_of
 from shared.authorization import Authorization
 from shared.run import Again, LockLost, Run, unchanged
 
@@ -103,6 +104,8 @@ class Settler:
             return False
 
         def failed(record: Authorization) -> Authorization:
+            if self._is_answered(of.request_id):
+                return record
             return leases.fail(record, of.request_id, problem, self.now())
 
         self.settle(of.authorization, failed, known_only=True)
@@ -113,12 +116,17 @@ class Settler:
         ecr = self.registry.ecrs.get(record.id.ecr_id)
         return leases.wanted(record, ecr.by_hand if ecr else "wait")
 
+    def _is_answered(self, request_id: str) -> bool:
+        """An earlier run had made the request's answer, and died before it could note that."""
+        return final_of(self.ledger.results(request_id)) is not None
+
     def failed(self, record: Authorization, step: Step, problem: Problem) -> Authorization:
         """The record once the open requests that `step` was for have failed."""
         granting = self.wanted(record).granted
         for entry in record.open:
             lease = record.lease(entry.lease)
             concerned = step.worker == "authorize" or lease is None or lease.attach
-            if (entry.action == "grant") == granting and concerned:
+            ours = (entry.action == "grant") == granting and concerned
+            if ours and not self._is_answered(entry.request_id):
                 record = leases.fail(record, entry.request_id, problem, self.now())
         return record

@@ -45,7 +45,7 @@ _PROMISES = (
 )
 _ASSUMED = (
     "A ClientToken that the cloud remembers gives the first answer again, and has no second effect.",
-    "A look shows what is there, or what was there at the look before.",
+    "A look shows what is there, or what was there at the look before, if that is not 60 s past.",
     "A write that has no answer lands within 15 minutes or never.",
     "MNS keeps what it has accepted, and delivers it at least once.",
     "The database carries out single conditional writes atomically.",
@@ -77,8 +77,9 @@ def text(facts: Facts, tally: Tally, caught: dict[str, tuple[int, str] | None]) 
     lines = [
         "# Claims",
         "",
-        "Written by `make simulate`; not by hand. Each sentence held on every schedule that was run, at "
-        "every effect (A), at rest before any sweep (B), after late landings and a sweep (C). "
+        "Written by `make simulate`; not by hand. Each sentence was looked at on every schedule that was run: at "
+        "every effect (A), at rest before any sweep (B; not where a write was refused or landed late), and "
+        "after late landings and a sweep (C). "
         "The shipped code ran, from the inbox down; the ledger was the one in memory, which passes the "
         "contract tests of the SQL ledger; the cloud was imitated at the ports.",
         "",

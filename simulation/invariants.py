@@ -42,6 +42,7 @@ class Invariants(Watch):
         self.system = system
         self.ledger = ledger
         self.landing = False
+        self.generation = 0
         self.accepted: Counter[tuple[str, int]] = Counter()
         self.told: dict[str, str] = {}
         self.ended: dict[str, set[str]] = {}
@@ -90,10 +91,12 @@ class Invariants(Watch):
         """A2, A6: after a call has changed the cloud."""
         ports = self.system.ports
         if name == "associate" and (ports.tokens_kept or not self.landing):
-            if len(ports.standing(of.key)) > 1:
+            if not self.landing and len(ports.standing(of.key)) > 1:
                 raise Broken("A2", f"two associations of {of.key}")
             record = self._record(of.key)
             generation = record.generation if record else -1
+            if self.landing:
+                generation = self.generation
             self.accepted[of.key, generation] += 1
             if self.accepted[of.key, generation] > 1:
                 raise Broken("A6", f"two associations accepted in generation {generation}")

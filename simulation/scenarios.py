@@ -69,6 +69,16 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario("a revoke overtakes its grant", ((0, _REVOKE), (1, _GRANT)), gone=(_VPC,)),
     Scenario(
+        "a revoke of all comes twice, then it is asked for anew",
+        (
+            (0, _GRANT),
+            (30, {**_REVOKE, "lease": "all"}),
+            (30, {**_REVOKE, "lease": "all"}),
+            (50, _second()),
+        ),
+        (_VPC,),
+    ),
+    Scenario(
         "a revoke of all overtakes a grant",
         (
             (0, {**_REVOKE, "lease": "all", "requested_at": _at(0)}),

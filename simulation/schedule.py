@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import getcurrent, greenlet
 
+from shared.authorization import VISIBLE_AFTER
 from shared.cloud.errors import CloudFailure, failure
 from shared.ledger import LedgerUnavailable
 from simulation.invariants import Broken, Invariants
@@ -116,7 +117,7 @@ class Simulation:
         self.reached: Counter[str] = Counter()
         self.trace: list[str] | None = [] if traced else None
         self.paused: list[_Delivery] = []
-        self.late: list[tuple[str, Callable[[], Any]]] = []
+        self.late: list[tuple[int, Callable[[], Any]]] = []
         self.looked: dict[str, Any] = {}
         self.current: _Delivery | None = None
         self.chance = random.Random(schedule.seed) if schedule.seed is not None else None  # noqa: S311 -- a simulation
@@ -166,7 +167,7 @@ class Simulation:
 
     def _look(self, name: str, effect: Callable[[], Any]) -> Any:
         seen = effect()
-        self.looked[self.ports.subject + name] = seen
+        self.looked[self.ports.subject + name] = (self.ports.now, seen)
         return seen
 
     def _hit(self, kind: str, name: str, effect: Callable[[], Any]) -> Any:  # noqa: C901 -- one line a kind
@@ -185,10 +186,12 @@ class Simulation:
             self._applied(effect)
             raise _no_answer(name)
         if kind == "late":
-            self.late.append((name, effect))
+            found = self.ledger.authorization(self.ports.subject)
+            self.late.append((found[0].generation if found else -1, effect))
             raise _no_answer(name)
         if kind == "stale":
-            return self.looked.get(self.ports.subject + name) or effect()
+            at, seen = self.looked.get(self.ports.subject + name, (None, None))
+            return effect() if at is None or self.ports.now - at > VISIBLE_AFTER else seen
         if kind == "twice":
             effect()
             return effect()
@@ -282,7 +285,8 @@ class Simulation:
     def _land(self) -> None:
         """What was sent and never answered lands now, after everything."""
         self.watch.landing = True
-        for _, effect in self.late:
+        for generation, effect in self.late:
+            self.watch.generation = generation
             try:
                 effect()
             except CloudFailure:
