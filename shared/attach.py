@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from shared.cloud.errors import Refused
-from shared.contract import BadMessage, Problem, read_result, read_wake
+from shared.contract import BadMessage, Problem, Wake, read_result, read_wake
 from shared.converge import Step
 from shared.log import correlate
 
@@ -48,11 +48,11 @@ class Attach:
             return None
         return self.settler.settle(result.data.authorization, known_only=True)
 
-    def give_up(self, document: dict[str, Any], problem: Problem) -> None:
+    def give_up(self, document: dict[str, Any], problem: Problem) -> Wake | None:
         """The message's request has failed, if it is open still."""
         if "wake" in document:
-            return
-        self.settler.give_up(read_result(document).data, problem)
+            return None
+        return self.settler.give_up(read_result(document).data, problem)
 
     def refuse(self, bad: BadMessage, digest: str) -> None:  # noqa: ARG002 -- the workers' one form
         """Nobody can be told: only our own functions publish results."""

@@ -1,19 +1,18 @@
 """The audit trail: what was done, to what, for whom; each entry bears the hash of the one before.
 
 One chain for each authorization, so that writers do not queue up behind one another; what belongs
-to none is on the chain `unaddressed`. Once a day the heads of all chains are sealed by an entry on
-the chain `seals`: it shows a chain that was cut short or taken away whole.
+to none is on the chain `unaddressed`. Once a day the heads of all chains that grew since are sealed
+by an entry on the chain `seals`: it shows a chain that was cut short or taken away whole.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import datetime, time, timedelta, timezone
 from hashlib import sha256
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pydantic import ValidationError
 from pydantic_core import to_json
 
 from shared.contract import Model
@@ -26,6 +25,8 @@ UNADDRESSED: Final = "unaddressed"
 SEALED_AFTER: Final = timedelta(hours=1)
 """How long after midnight (UTC) a day is over for every instance, whatever its clock says."""
 
+_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_BOUNDS: Final = ("since", "until")
 _TRIES: Final = 50
 _HEADS_KEPT: Final = 10_000
 
@@ -67,8 +68,8 @@ class Book(Protocol):
     def entries(self, chain: str | None = None) -> Iterator[Entry]:
         """Every entry, by chain and sequence."""
 
-    def heads(self, before: datetime) -> Iterator[tuple[str, int, str]]:
-        """Each chain, by name, with sequence and hash of its last entry from before a time."""
+    def heads(self, since: datetime, before: datetime) -> Iterator[tuple[str, int, str]]:
+        """Chains that grew in a time, by name, with sequence and hash of their last entry in it."""
 
 
 class Trail:
@@ -106,20 +107,21 @@ class Trail:
             head = self._head(chain)
         raise RuntimeError(f"the audit chain {chain} is written to too busily")
 
-    def seal(self, day: date) -> bool:
-        """The heads that all chains had at the end of `day` are on the chain of seals.
+    def seal(self) -> bool:
+        """The heads of all chains that grew since the last seal, up to midnight (UTC), are sealed.
 
         Returns:
-            False where the day is not over, or is sealed already.
+            False where they are sealed already, or the day is over for too short a time.
         """
-        cutoff = _end(day)
-        if self._now() < cutoff + SEALED_AFTER:
-            return False
+        until = datetime.combine((self._now() - SEALED_AFTER).date(), time(), tzinfo=timezone.utc)
         last = self._book.last_entry(SEALS)
-        if last is not None and str(last.facts["day"]) >= day.isoformat():
+        since = str(last.facts["until"]) if last else _BEGINNING.isoformat()
+        if since >= until.isoformat():
             return False
-        digest, count = _digest(self._book.heads(cutoff))
-        self.note(SEALS, "sealed", day=day.isoformat(), chains=count, digest=digest)
+        digest, count = _digest(self._book.heads(datetime.fromisoformat(since), until))
+        self.note(
+            SEALS, "sealed", since=since, until=until.isoformat(), chains=count, digest=digest
+        )
         return True
 
     def _head(self, chain: str) -> tuple[int, str]:
@@ -144,20 +146,17 @@ class Fault:
 def verify(book: Book) -> list[Fault]:
     """Every altered, missing or reordered entry; an empty list where the trail is whole."""
     faults: list[Fault] = []
-    seals: list[tuple[int, datetime, int, str]] = []
-    for entry in book.entries(SEALS):
-        try:
-            end = _end(date.fromisoformat(str(entry.facts["day"])))
-            count, digest = int(entry.facts["chains"] or 0), str(entry.facts["digest"])
-        except (KeyError, ValueError, ValidationError):
-            faults.append(Fault(SEALS, entry.sequence, "the seal cannot be read"))
-            continue
-        seals.append((entry.sequence, end, count, digest))
     for _, entries in groupby(book.entries(), key=lambda entry: entry.chain):
         faults += _faults_of(entries)
-    for sequence, end, count, digest in seals:
-        if _digest(book.heads(end)) != (digest, count):
-            faults.append(Fault(SEALS, sequence, "the chains are not what was sealed"))
+    for entry in list(book.entries(SEALS)):
+        try:
+            since, until = (datetime.fromisoformat(str(entry.facts[of])) for of in _BOUNDS)
+            digest, count = str(entry.facts["digest"]), int(entry.facts["chains"] or 0)
+        except (KeyError, ValueError):
+            faults.append(Fault(SEALS, entry.sequence, "the seal cannot be read"))
+            continue
+        if _digest(book.heads(since, until)) != (digest, count):
+            faults.append(Fault(SEALS, entry.sequence, "the chains are not what was sealed"))
     return faults
 
 
@@ -181,7 +180,3 @@ def _digest(heads: Iterable[tuple[str, int, str]]) -> tuple[str, int]:
             digest.update(f"{chain} {sequence} {head}\n".encode())
             count += 1
     return digest.hexdigest(), count
-
-
-def _end(day: date) -> datetime:
-    return datetime.combine(day + timedelta(days=1), time(), tzinfo=timezone.utc)

@@ -82,6 +82,13 @@ class Lock(Model):
     until: datetime
 
 
+class Reserved(Model):
+    """The moment that was given to a step; another step has to ask for one of its own."""
+
+    step: str
+    at: datetime
+
+
 class Authorization(Model):
     """The record of one authorization.
 
@@ -89,8 +96,8 @@ class Authorization(Model):
     world says no: a token of an earlier generation is spent.
 
     `closed` names revokes that have their answer: a late copy must not end a later lease.
-    `turn_at` is the moment that was reserved for the next write. `unanswered_at` is when a write
-    was last made that had no answer: it may yet land. `due_at` is when the sweep is to look after
+    `turn` is the moment that the next write has reserved. `unanswered_at` is when a write was last
+    made that had no answer: it may yet land. `due_at` is when the sweep is to look after
     the authorization, should nobody have done so by then.
     """
 
@@ -103,7 +110,7 @@ class Authorization(Model):
     association: AssociationSeen = AssociationSeen()
     cleared_at: datetime | None = None
     lock: Lock | None = None
-    turn_at: datetime | None = None
+    turn: Reserved | None = None
     unanswered_at: datetime | None = None
     due_at: datetime | None = None
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from shared.cloud.network import Network
     from shared.cloud.router import Router
     from shared.cloud.sessions import Purpose, Sessions
-    from shared.contract import AuthorizationId, Outcome
+    from shared.contract import AuthorizationId, Outcome, Wake
     from shared.registry import Registry
     from shared.run import Action, Again, Change
     from shared.settle import Settler
@@ -76,16 +76,17 @@ class Authorize:
         correlate(ticket=request.ticket, request_id=request.request_id)
         return self._take_request(request, sent_at)
 
-    def give_up(self, document: dict[str, Any], problem: Problem) -> None:
+    def give_up(self, document: dict[str, Any], problem: Problem) -> Wake | None:
         """The message's request has failed, unless it has its answer."""
         if "wake" in document:
-            return
+            return None
         if "specversion" in document:
-            self.settler.give_up(read_result(document).data, problem)
-            return
+            return self.settler.give_up(read_result(document).data, problem)
         request = read_request(document)
-        if not self.settler.give_up(refused(request, problem, "failed"), problem):
+        if not self.settler.is_open(refused(request, problem, "failed")):
             self._answer(request, problem, "failed")
+            return None
+        return self.settler.give_up(refused(request, problem, "failed"), problem)
 
     def refuse(self, bad: BadMessage, digest: str) -> None:
         """A message that bears a request id is answered, though it is no request."""

@@ -98,6 +98,19 @@ class AuthorizationId(Model):
             f"{self.instance_owner_uid}"
         )
 
+    @classmethod
+    def of_key(cls, key: str) -> AuthorizationId:
+        """The id whose `key` this is. Raises ValueError where it is none."""
+        names = (
+            "ecr_id",
+            "instance_id",
+            "instance_region_id",
+            "ecr_owner_uid",
+            "instance_type",
+            "instance_owner_uid",
+        )
+        return cls.model_validate(dict(zip(names, key.split(":"), strict=True)))
+
 
 class Request(AuthorizationId):
     """What a ticket asks for. The same request_id with the same content is the same request."""

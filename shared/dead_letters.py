@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from shared.cloud.errors import Refused
 from shared.contract import BadMessage, read_object
 
 if TYPE_CHECKING:
@@ -91,8 +92,7 @@ class DeadLetters:
     def all(self) -> list[DeadLetter]:
         """Every letter; they can be taken again a second later."""
         letters = list(self._taken())
-        for letter in letters:
-            self.queues.release(self.name, letter.receipt, _HIDDEN_NO_MORE_SECONDS)
+        self._release(letters)
         return letters
 
     def redrive(self, message_ids: set[str] | None, operator: str) -> list[DeadLetter]:
@@ -102,10 +102,10 @@ class DeadLetters:
             message_ids: As `all` shows them.
             operator: Who asks for it, for the audit trail.
         """
-        redriven = []
-        for letter in list(self._taken()):
+        redriven, left = [], []
+        for letter in self._taken():
             if message_ids is not None and letter.message_id not in message_ids:
-                self.queues.release(self.name, letter.receipt, _HIDDEN_NO_MORE_SECONDS)
+                left.append(letter)
                 continue
             self.trail.note(
                 f"dead-letters/{self.name}",
@@ -116,17 +116,27 @@ class DeadLetters:
                 queue=letter.queue,
             )
             self.queues.send(letter.queue, letter.message)
-            self.queues.delete(self.name, letter.receipt)
+            with suppress(Refused):  # seen again meanwhile: it is redriven twice, and done once
+                self.queues.delete(self.name, letter.receipt)
             redriven.append(letter)
+        self._release(left)
         return redriven
 
     def _taken(self) -> Iterator[DeadLetter]:
+        """Each letter once, batch by batch; the first that comes back was hidden for its time."""
+        seen: set[str] = set()
         for _ in range(_ROUNDS):
-            received = self.queues.receive(self.name)
+            received = [one for one in self.queues.receive(self.name) if one.message_id not in seen]
             if not received:
                 return
             for one in received:
+                seen.add(one.message_id)
                 yield _read(one, self.name)
+
+    def _release(self, letters: list[DeadLetter]) -> None:
+        for letter in letters:
+            with suppress(Refused):  # its receipt is over: it can be seen already
+                self.queues.release(self.name, letter.receipt, _HIDDEN_NO_MORE_SECONDS)
 
 
 def _read(received: Received, name: str) -> DeadLetter:

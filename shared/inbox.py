@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.audit import Trail
+    from shared.contract import Wake
 
 log = structlog.get_logger()
 
@@ -62,8 +63,8 @@ class Worker(Protocol):
     def take(self, document: dict[str, Any], sent_at: datetime) -> Again | None:
         """Do what the message asks; None when nothing is left to do now. May raise BadMessage."""
 
-    def give_up(self, document: dict[str, Any], problem: Problem) -> None:
-        """Do what is left to do for a message whose last attempt is over."""
+    def give_up(self, document: dict[str, Any], problem: Problem) -> Wake | None:
+        """Tell of a message whose last attempt is over; gives what goes on with the rest."""
 
     def refuse(self, bad: BadMessage, digest: str) -> None:
         """Tell whoever can be told that a message was none of ours."""
@@ -168,19 +169,27 @@ class Inbox:
         if again.wait in _UNCOUNTED:
             attempt -= 1
         if attempt >= self.pace.max_attempts:
-            problem = again.failure or _GAVE_UP
-            try:
-                worker.give_up(document, problem)
-            except (LedgerUnavailable, CloudFailure):
-                raise
-            except Exception:
-                log.exception("give_up_failed")
-            self._bury(document, f"{again.reason}: {problem.message}", attempt)
+            self._give_up(document, worker, attempt, again)
             return
         delay = self.pace.delay(again, attempt, self.chance)
         body = json.dumps({"attempt": attempt + 1, "message": document}, separators=(",", ":"))
         self.send(self.queue, body, delay)
         log.info("message_comes_again", reason=again.reason, attempt=attempt, delay_seconds=delay)
+
+    def _give_up(
+        self, document: dict[str, Any], worker: Worker, attempt: int, again: Again
+    ) -> None:
+        problem = again.failure or _GAVE_UP
+        rest = None
+        try:
+            rest = worker.give_up(document, problem)
+        except (LedgerUnavailable, CloudFailure):
+            raise
+        except Exception:
+            log.exception("give_up_failed")
+        if rest is not None:
+            self.send(self.queue, rest.body(), math.ceil(self.pace.cloud_seconds))
+        self._bury(document, f"{again.reason}: {problem.message}", attempt)
 
     def _refuse(self, message: Message, worker: Worker, bad: BadMessage) -> None:
         digest = sha256(message.message_id.encode()).hexdigest()[:12]

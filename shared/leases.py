@@ -160,7 +160,7 @@ def with_due(record: Authorization, step: Step, now: datetime) -> Authorization:
         now: The time.
     """
     if step is not Step.DONE or record.open or record.lock is not None:
-        waits_until = max(now, record.turn_at or now)
+        waits_until = max(now, record.turn.at) if record.turn else now
         if record.due_at is not None and record.due_at > waits_until:
             return record
         return record.model_copy(update={"due_at": waits_until + STUCK_AFTER})

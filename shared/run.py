@@ -21,7 +21,7 @@ import structlog
 
 from shared import leases
 from shared.announce import owed
-from shared.authorization import Authorization, Lock
+from shared.authorization import Authorization, Lock, Reserved
 from shared.cloud.errors import CloudFailure, NotNow, Refused
 from shared.contract import Problem
 from shared.converge import WAITS, Step, converge
@@ -90,7 +90,7 @@ class Run:
     holds: bool = False
     acts: bool = False
     locked_out: bool = False
-    turn_at: datetime | None = None
+    turn: Reserved | None = None
     unanswered_at: datetime | None = None
     refused: dict[Step, Refused] = field(default_factory=dict)
     tries: Counter[Step] = field(default_factory=Counter)
@@ -148,7 +148,7 @@ class Run:
             ours = step in settler.actions and not self.locked_out
             if ours and step.has_effect and step not in self.refused:
                 changed = self._with_turn(changed, step)
-                ours = changed.turn_at is None or changed.turn_at <= settler.now() + EARLY
+                ours = changed.turn is None or changed.turn.at <= settler.now() + EARLY
             holds = ours or (not self.locked_out and any(leases.due(changed)))
             saved = changed
             if not self.locked_out:
@@ -160,12 +160,13 @@ class Run:
         raise LockLost
 
     def _with_turn(self, record: Authorization, step: Step) -> Authorization:
-        """The moment of the write is on the record; one that was reserved before stays."""
-        if record.turn_at is not None:
+        """The moment of the write is on the record; one that the step has reserved stays."""
+        if record.turn is not None and record.turn.step == step.value:
             return record
-        if self.turn_at is None:
-            self.turn_at = self.settler.turns.reserve(record, step, self.settler.now())
-        return record.model_copy(update={"turn_at": self.turn_at})
+        if self.turn is None or self.turn.step != step.value:
+            at = self.settler.turns.reserve(record, step, self.settler.now())
+            self.turn = Reserved(step=step.value, at=at)
+        return record.model_copy(update={"turn": self.turn})
 
     def _prepared(self, record: Authorization, step: Step | None, *, holds: bool) -> Authorization:
         """Locked, and with an effect's outcome on record as unknown before the effect is asked."""
@@ -252,8 +253,8 @@ class Run:
         """A write that has its answer cannot land later; one more try takes a turn of its own."""
         if not step.has_effect:
             return unchanged
-        self.turn_at = None
-        over = {"unanswered_at": self.unanswered_at, "turn_at": None}
+        self.turn = None
+        over = {"unanswered_at": self.unanswered_at, "turn": None}
         return lambda record: record.model_copy(update=over)
 
     def _fail(
@@ -287,8 +288,8 @@ class Run:
 
     def _rest(self, record: Authorization, step: Step) -> Again | None:
         """Where a run ends that may not take the next step."""
-        if step in self.settler.actions and record.turn_at is not None:
-            left = (record.turn_at - self.settler.now()).total_seconds()
+        if step in self.settler.actions and record.turn is not None:
+            left = (record.turn.at - self.settler.now()).total_seconds()
             return Again("turn", wait="turn", hint_seconds=left, failure=_overdue(step))
         if step.worker == self.settler.worker and step in WAITS:
             wait: Wait = "person" if step is Step.AWAIT_DETACH_BY_HAND else "cloud"

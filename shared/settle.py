@@ -10,6 +10,7 @@ import structlog
 from shared import leases
 from shared.announce import final_of
 from shared.authorization import Authorization
+from shared.contract import Wake
 from shared.run import Again, LockLost, Run, unchanged
 
 if TYPE_CHECKING:
@@ -92,24 +93,29 @@ class Settler:
         again = self.settle(of, lambda record: leases.woken(record, self.now()), known_only=True)
         return None if again is None or again.wait == "person" else again
 
-    def give_up(self, of: ResultBody, problem: Problem) -> bool:
-        """The last attempt of a request is over: it has failed with `problem`.
+    def is_open(self, of: ResultBody) -> bool:
+        """The request still waits for its answer on the record of its authorization."""
+        known = self.ledger.authorization(of.authorization.key) if of.authorization else None
+        return known is not None and known[0].request(of.request_id) is not None
+
+    def give_up(self, of: ResultBody, problem: Problem) -> Wake | None:
+        """The last attempt of a request is over: it has failed with `problem`, if it is open.
+
+        Others of the same authorization are left alone.
 
         Returns:
-            False where it is not open: others of the same authorization are left alone.
+            What wakes this worker again, where it has still to take back what was begun.
         """
-        key = of.authorization.key if of.authorization else ""
-        known = self.ledger.authorization(key)
-        if of.authorization is None or known is None or known[0].request(of.request_id) is None:
-            return False
+        if of.authorization is None or not self.is_open(of):
+            return None
 
         def failed(record: Authorization) -> Authorization:
             if self._is_answered(of.request_id):
                 return record
             return leases.fail(record, of.request_id, problem, self.now())
 
-        self.settle(of.authorization, failed, known_only=True)
-        return True
+        again = self.settle(of.authorization, failed, known_only=True)
+        return None if again is None or again.wait == "person" else Wake(wake=of.authorization)
 
     def wanted(self, record: Authorization) -> Wanted:
         """What the record's live leases ask for."""

@@ -1,10 +1,10 @@
-"""The sweep: picks up what nobody works on any more, and wakes it; it changes nothing itself.
+"""The sweep: picks up what nobody works on any more, and wakes it; the workers do the rest.
 
 results made and not published      are published
 requests received and not taken     are put on the request queue once more
 authorizations that are due         are woken: locked by a dead instance, their message lost,
                                     or a write made that may have landed late
-yesterday's audit trail             is sealed
+days that are over                  are sealed on the audit trail
 """
 
 from __future__ import annotations
@@ -16,26 +16,34 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from shared.announce import final_of
+from shared.cloud.errors import CloudFailure
 from shared.contract import Wake
 from shared.leases import STUCK_AFTER
+from shared.ledger import LedgerUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
+    from typing import TypeVar
 
     from shared.announce import Announcer
     from shared.audit import Trail
+    from shared.contract import AuthorizationId
     from shared.inbox import Send
     from shared.ledger import Ledger, RequestRecord
+
+    Lying = TypeVar("Lying")
 
 log = structlog.get_logger()
 
 UNPUBLISHED_AFTER: Final = timedelta(minutes=5)
 _AUTHORIZE_LATER_SECONDS: Final = 30
 """Account A is looked at first: what is attached there is to be detached before it is revoked."""
+_PAGES: Final = 20
+"""How many pages of requests one sweep looks through: most of them only wait for somebody."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Swept:
     """What a sweep has picked up, and whether its limit left more for the next one."""
 
@@ -71,24 +79,39 @@ class Sweep:
     limit: int = 500
 
     def run(self) -> Swept:
-        """Pick up what lies. Raises LedgerUnavailable, CloudFailure: the next sweep goes on."""
-        now = self.now()
-        late = self.ledger.unpublished(now - UNPUBLISHED_AFTER, self.limit)
-        for result in late:
-            self.announcer.publish_late(result)
-        old = self.ledger.unfinished(now - STUCK_AFTER, self.limit)
-        resent = sum(self._resent(record) for record in old)
-        due = self.ledger.due(now, self.limit)
-        for authorization in due:
-            body = Wake(wake=authorization.id).body()
-            self.trail.note(authorization.id.key, "woken")
-            self.send(self.attachments, body)
-            self.send(self.requests, body, _AUTHORIZE_LATER_SECONDS)
-        sealed = self.trail.seal((now - timedelta(days=1)).date())
-        whole = max(len(late), len(old), len(due)) < self.limit
-        swept = Swept(len(late), resent, len(due), sealed, whole)
-        log.info("swept", **vars(swept))
+        """Pick up what lies; what one part cannot do keeps no other from its own.
+
+        Raises:
+            LedgerUnavailable: Nothing more could be done.
+            CloudFailure: The first one there was; all that could be done is done.
+        """
+        swept, failures = Swept(), []
+        for part in (self._publish, self._resend, self._wake, self._seal):
+            try:
+                part(swept)
+            except CloudFailure as failure:
+                failures.append(failure)
+        log.info("swept", failures=len(failures), **vars(swept))
+        if failures:
+            raise failures[0]
         return swept
+
+    def _publish(self, swept: Swept) -> None:
+        late = self.ledger.unpublished(self.now() - UNPUBLISHED_AFTER, self.limit)
+        swept.published = _each(late, self.announcer.publish_late)
+        swept.is_whole &= len(late) < self.limit
+
+    def _resend(self, swept: Swept) -> None:
+        before, last = self.now() - STUCK_AFTER, None
+        for _ in range(_PAGES):
+            page = self.ledger.unfinished(before, self.limit, last)
+            swept.resent += _each(page, self._resent)
+            if len(page) < self.limit:
+                return
+            if swept.resent >= self.limit:
+                break
+            last = page[-1]
+        swept.is_whole = False
 
     def _resent(self, record: RequestRecord) -> bool:
         """Whether the request was put on the queue again: nothing else remembers it."""
@@ -105,3 +128,36 @@ class Sweep:
         self.trail.note(request.authorization.key, "resent", request=request.request_id)
         self.send(self.requests, request.model_dump_json(exclude_none=True))
         return True
+
+    def _wake(self, swept: Swept) -> None:
+        due = self.ledger.due(self.now(), self.limit)
+        swept.woken = _each(due, self._woken)
+        swept.is_whole &= len(due) < self.limit
+
+    def _woken(self, of: AuthorizationId) -> None:
+        """Both workers are told; not again before they have had the time to come to it."""
+        body = Wake(wake=of).body()
+        self.trail.note(of.key, "woken")
+        self.send(self.attachments, body)
+        self.send(self.requests, body, _AUTHORIZE_LATER_SECONDS)
+        known = self.ledger.authorization(of.key)
+        if known is not None:
+            record, version = known
+            later = record.model_copy(update={"due_at": self.now() + STUCK_AFTER})
+            self.ledger.put_authorization(later, version)  # lost where a worker was quicker
+
+    def _seal(self, swept: Swept) -> None:
+        swept.sealed = self.trail.seal()
+
+
+def _each(lying: Iterable[Lying], pick_up: Callable[[Lying], bool | None]) -> int:
+    """How many were picked up; one that cannot be read is logged, and the others go on."""
+    done = 0
+    for one in lying:
+        try:
+            done += pick_up(one) is not False
+        except (LedgerUnavailable, CloudFailure):
+            raise
+        except Exception:
+            log.exception("sweep_item_failed")
+    return done

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from shared.audit import Entry
     from shared.authorization import Authorization
-    from shared.contract import Outcome
+    from shared.contract import AuthorizationId, Outcome
     from shared.ledger import RequestRecord, ResultRecord
     from shared.turns import Turn
 
@@ -65,14 +65,22 @@ class MemoryLedger:
 
         self.perform("ledger finish_request", effect)
 
-    def unfinished(self, before: datetime, limit: int) -> list[RequestRecord]:
+    def unfinished(
+        self, before: datetime, limit: int, after: RequestRecord | None = None
+    ) -> list[RequestRecord]:
         """Requests received before a time that have no final result."""
+
+        def place(one: RequestRecord) -> tuple[datetime, str]:
+            return one.received_at, one.request.request_id
+
         found = [
             one
             for one in self.requests.values()
-            if one.finished_at is None and one.received_at < before
+            if one.finished_at is None
+            and one.received_at < before
+            and (after is None or place(one) > place(after))
         ]
-        return sorted(found, key=lambda one: one.received_at)[:limit]
+        return sorted(found, key=place)[:limit]
 
     def authorization(self, key: str) -> tuple[Authorization, int] | None:
         """The authorization's record and its version."""
@@ -94,14 +102,14 @@ class MemoryLedger:
 
         return bool(self.perform("ledger put_authorization", effect))
 
-    def due(self, now: datetime, limit: int) -> list[Authorization]:
+    def due(self, now: datetime, limit: int) -> list[AuthorizationId]:
         """Authorizations whose `due_at` has come."""
         found = [
             (one.due_at, one.id.key, one)
             for one, _ in self.records.values()
             if one.due_at is not None and one.due_at <= now
         ]
-        return [one for *_, one in sorted(found, key=lambda row: row[:2])][:limit]
+        return [one.id for *_, one in sorted(found, key=lambda row: row[:2])][:limit]
 
     def add_result(self, record: ResultRecord) -> ResultRecord:
         """Put if absent."""
@@ -154,12 +162,12 @@ class MemoryLedger:
         chains = sorted(self.chains) if chain is None else [chain]
         return iter([entry for name in chains for entry in self.chains.get(name, [])])
 
-    def heads(self, before: datetime) -> Iterator[tuple[str, int, str]]:
-        """Each chain with its last entry from before a time."""
+    def heads(self, since: datetime, before: datetime) -> Iterator[tuple[str, int, str]]:
+        """Chains that grew in a time, with their last entry in it."""
         for name in sorted(self.chains):
-            earlier = [entry for entry in self.chains[name] if entry.at < before]
-            if earlier:
-                yield name, earlier[-1].sequence, earlier[-1].hash
+            grown = [entry for entry in self.chains[name] if since <= entry.at < before]
+            if grown:
+                yield name, grown[-1].sequence, grown[-1].hash
 
     def turn(self, key: str) -> tuple[Turn, int] | None:
         """The turn with this key."""

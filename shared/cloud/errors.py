@@ -72,6 +72,9 @@ _MISTAKE: Final = (
     "The cloud did not accept the request's parameters. Compare the ids, the region and the owner "
     "with both consoles and ask again with a new request id."
 )
+_MESSAGE_GONE: Final = (
+    "Another one has taken the message, or held it for too long. List what lies there again."
+)
 _DENIED: Final = (
     "The role in the instance's account may be missing, may not trust the authorize function's "
     "role, may carry another ExternalId, or may lack the permission. Compare it with "
@@ -159,6 +162,8 @@ _EXACT: Final[dict[str, Explanation]] = {
     "InvalidVpcId.NotFound": Explanation(
         Refused, "instance_not_found", "The VPC does not exist in that account and region."
     ),
+    "MessageNotExist": Explanation(Refused, "message_gone", _MESSAGE_GONE),
+    "ReceiptHandleError": Explanation(Refused, "message_gone", _MESSAGE_GONE),
 }
 
 _BY_PREFIX: Final[tuple[tuple[str, Explanation], ...]] = (

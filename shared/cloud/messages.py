@@ -17,7 +17,7 @@ from mns.mns_exception import MNSClientException, MNSServerException
 from mns.queue import Message
 from mns.topic import TopicMessage
 
-from shared.cloud.errors import OutcomeUnknown, failure
+from shared.cloud.errors import OutcomeUnknown, Refused, failure
 from shared.contract import MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ class Messages:
             found = self._called(
                 lambda of: _queue(of, queue).batch_receive_message(count, wait), wait
             )
-        except OutcomeUnknown as unknown:
-            if unknown.cloud_code == _NOTHING_THERE:
+        except Refused as refused:
+            if refused.cloud_code == _NOTHING_THERE:
                 return []
             raise
         return [

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from shared.audit import Book
-from shared.contract import Model, Outcome, Request, Result
+from shared.contract import AuthorizationId, Model, Outcome, Request, Result
 from shared.turns import TurnBook
 
 if TYPE_CHECKING:
@@ -65,8 +65,16 @@ class Ledger(Book, TurnBook, Protocol):
     def finish_request(self, request_id: str, outcome: Outcome, now: datetime) -> None:
         """Note a request's final result; a request that has one keeps it."""
 
-    def unfinished(self, before: datetime, limit: int) -> list[RequestRecord]:
-        """Requests received before a time that have no final result, the oldest first."""
+    def unfinished(
+        self, before: datetime, limit: int, after: RequestRecord | None = None
+    ) -> list[RequestRecord]:
+        """Requests received before a time that have no final result, the oldest first.
+
+        Args:
+            before: The time.
+            limit: How many at most.
+            after: The last one of the page before.
+        """
 
     def authorization(self, key: str) -> tuple[Authorization, int] | None:
         """The authorization's record and its version: how often it was put."""
@@ -74,7 +82,7 @@ class Ledger(Book, TurnBook, Protocol):
     def put_authorization(self, record: Authorization, version: int) -> bool:
         """Update if `version` is still the record's (0: put if absent); False where it is not."""
 
-    def due(self, now: datetime, limit: int) -> list[Authorization]:
+    def due(self, now: datetime, limit: int) -> list[AuthorizationId]:
         """Authorizations whose `due_at` has come, the longest due first."""
 
     def add_result(self, record: ResultRecord) -> ResultRecord:

@@ -58,6 +58,7 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
             next_at BIGINT NOT NULL
         )""",
     ),
+    ("CREATE INDEX audit_at ON audit (at)",),
 )
 _WORDS: Final = {
     "sqlite": {"serial": "INTEGER", "bytewise": ""},
@@ -103,6 +104,7 @@ def _bring_up(connection: Connection, steps: Sequence[Sequence[str]]) -> None:
     connection.execute(text(begin))
     try:
         if dialect == "postgresql":
+            connection.execute(text("SET LOCAL statement_timeout = 0"))  # a step may take long
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
         create = "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)"
         connection.execute(text(create))

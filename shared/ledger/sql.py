@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import ValidationError
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -36,7 +37,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from shared.audit import Entry
 from shared.authorization import Authorization
-from shared.contract import Result
+from shared.contract import AuthorizationId, Result
 from shared.ledger import LedgerUnavailable, RequestRecord, ResultRecord
 from shared.ledger.schema import migrate
 from shared.turns import Turn
@@ -102,7 +103,7 @@ _audit = Table(
     _metadata,
     Column("chain", String(255), primary_key=True),
     Column("sequence", Integer, primary_key=True, autoincrement=False),
-    Column("at", _Utc, nullable=False),
+    Column("at", _Utc, nullable=False, index=True),
     Column("hash", String(64), nullable=False),
     Column("document", Text, nullable=False),
 )
@@ -119,8 +120,13 @@ _INSERT: Final = {table: insert(table) for table in _metadata.sorted_tables}
 _REQUESTS: Final = select(_requests.c.document, _requests.c.outcome, _requests.c.finished_at)
 _REQUEST: Final = _REQUESTS.where(_requests.c.request_id == bindparam("id"))
 _UNFINISHED: Final = (
-    _REQUESTS.where(_requests.c.finished_at.is_(None), _requests.c.received_at < bindparam("old"))
-    .order_by(_requests.c.received_at)
+    _REQUESTS.where(
+        _requests.c.finished_at.is_(None),
+        _requests.c.received_at < bindparam("old"),
+        tuple_(_requests.c.received_at, _requests.c.request_id)
+        > tuple_(bindparam("at", type_=_Utc), bindparam("id")),
+    )
+    .order_by(_requests.c.received_at, _requests.c.request_id)
     .limit(bindparam("most"))
 )
 _FINISH: Final = (
@@ -137,7 +143,7 @@ _REPLACE: Final = (
     .values(version=bindparam("new"), document=bindparam("content"), due_at=bindparam("due"))
 )
 _DUE: Final = (
-    select(_authorizations.c.document)
+    select(_authorizations.c.key)
     .where(_authorizations.c.due_at <= bindparam("now"))
     .order_by(_authorizations.c.due_at)
     .limit(bindparam("most"))
@@ -154,20 +160,20 @@ _UNPUBLISHED: Final = _RESULTS.where(
     _results.c.published_at.is_(None), _results.c.made_at < bindparam("old")
 ).limit(bindparam("most"))
 _LAST_ENTRY: Final = (
-    select(_audit.c.document)
+    select(_audit)
     .where(_audit.c.chain == bindparam("of"))
     .order_by(_audit.c.sequence.desc())
     .limit(1)
 )
-_ENTRIES: Final = select(_audit.c.document).order_by(_audit.c.chain, _audit.c.sequence)
-_LAST_BEFORE: Final = (
+_ENTRIES: Final = select(_audit).order_by(_audit.c.chain, _audit.c.sequence)
+_GROWN: Final = (
     select(_audit.c.chain, func.max(_audit.c.sequence))
-    .where(_audit.c.at < bindparam("end"))
+    .where(_audit.c.at >= bindparam("start"), _audit.c.at < bindparam("end"))
     .group_by(_audit.c.chain)
 )
 _HEADS: Final = (
     select(_audit.c.chain, _audit.c.sequence, _audit.c.hash)
-    .where(tuple_(_audit.c.chain, _audit.c.sequence).in_(_LAST_BEFORE))
+    .where(tuple_(_audit.c.chain, _audit.c.sequence).in_(_GROWN))
     .order_by(_audit.c.chain)
 )
 _TURN: Final = select(_turns.c.next_at, _turns.c.version).where(_turns.c.key == bindparam("of"))
@@ -222,10 +228,14 @@ class SqlLedger:
         with self._connection() as connection:
             connection.execute(_FINISH, {"id": request_id, "final": outcome, "now": now})
 
-    def unfinished(self, before: datetime, limit: int) -> list[RequestRecord]:
+    def unfinished(
+        self, before: datetime, limit: int, after: RequestRecord | None = None
+    ) -> list[RequestRecord]:
         """Requests received before a time that have no final result, the oldest first."""
+        start = (after.received_at, after.request.request_id) if after else (_EPOCH, "")
+        given = {"old": before, "most": limit, "at": start[0], "id": start[1]}
         with self._connection() as connection:
-            rows = connection.execute(_UNFINISHED, {"old": before, "most": limit}).all()
+            rows = connection.execute(_UNFINISHED, given).all()
         return [_request(row) for row in rows]
 
     # Authorizations ------------------------------------------------------------------------------
@@ -252,11 +262,11 @@ class SqlLedger:
         }
         return self._replaced(_REPLACE, change)
 
-    def due(self, now: datetime, limit: int) -> list[Authorization]:
+    def due(self, now: datetime, limit: int) -> list[AuthorizationId]:
         """Authorizations whose `due_at` has come, the longest due first."""
         with self._connection() as connection:
-            documents = connection.scalars(_DUE, {"now": now, "most": limit}).all()
-        return [Authorization.model_validate_json(document) for document in documents]
+            keys = connection.scalars(_DUE, {"now": now, "most": limit}).all()
+        return [AuthorizationId.of_key(key) for key in keys]
 
     # Results: the outbox -------------------------------------------------------------------------
 
@@ -314,19 +324,19 @@ class SqlLedger:
     def last_entry(self, chain: str) -> Entry | None:
         """The chain's newest entry."""
         with self._connection() as connection:
-            document = connection.scalar(_LAST_ENTRY, {"of": chain})
-        return Entry.model_validate_json(document) if document else None
+            row = connection.execute(_LAST_ENTRY, {"of": chain}).first()
+        return _entry(row) if row else None
 
     def entries(self, chain: str | None = None) -> Iterator[Entry]:
         """Every entry, or those of one chain, by chain and sequence."""
         query = _ENTRIES if chain is None else _ENTRIES.where(_audit.c.chain == chain)
-        for document in self._streamed(query):
-            yield Entry.model_validate_json(document)
+        for row in self._streamed(query):
+            yield _entry(row)
 
-    def heads(self, before: datetime) -> Iterator[tuple[str, int, str]]:
-        """Each chain, by name, with sequence and hash of its last entry from before a time."""
+    def heads(self, since: datetime, before: datetime) -> Iterator[tuple[str, int, str]]:
+        """Chains that grew in a time, by name, with sequence and hash of their last entry in it."""
         with self._connection() as connection:
-            for row in connection.execute(_HEADS, {"end": before}):
+            for row in connection.execute(_HEADS, {"start": since, "end": before}):
                 yield row.chain, row.sequence, row.hash
 
     # Turns ---------------------------------------------------------------------------------------
@@ -358,12 +368,12 @@ class SqlLedger:
         with self._connection() as connection:
             return connection.execute(change, values).rowcount == 1
 
-    def _streamed(self, query: Select[Any]) -> Iterator[str]:
+    def _streamed(self, query: Select[Any]) -> Iterator[Any]:
         """Rows as they are asked for: a cursor of PostgreSQL lives within a transaction."""
         level = "AUTOCOMMIT" if self._engine.dialect.name == "sqlite" else "REPEATABLE READ"
         with self._connection() as connection:
             options = connection.execution_options(isolation_level=level, yield_per=500)
-            yield from options.scalars(query)
+            yield from options.execute(query)
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
@@ -374,6 +384,15 @@ class SqlLedger:
 def _request(row: Any) -> RequestRecord:
     record = RequestRecord.model_validate_json(row.document)
     return record.model_copy(update={"outcome": row.outcome, "finished_at": row.finished_at})
+
+
+def _entry(row: Any) -> Entry:
+    """The entry; one that cannot be read is told by what its row says, and is never whole."""
+    try:
+        return Entry.model_validate_json(row.document)
+    except ValidationError:
+        bare = {"chain": row.chain, "sequence": row.sequence, "at": row.at, "hash": row.hash}
+        return Entry(what="cannot be read", facts={}, previous="", **bare)
 
 
 @contextmanager
@@ -399,6 +418,11 @@ def _engine(url: str) -> Engine:
         connect_args={
             "connect_timeout": 5,
             "options": "-c statement_timeout=10000 -c lock_timeout=10000",
+            # A server that is silently gone is noticed before the function's time is over.
+            "keepalives_idle": 5,
+            "keepalives_interval": 5,
+            "keepalives_count": 2,
+            "tcp_user_timeout": 15000,
         },
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -110,6 +110,18 @@ def test_unfinished_requests_come_oldest_first_and_no_more_than_asked_for(ledger
         ledger.add_request(record.model_copy(update={"received_at": NOW - timedelta(days=number)}))
     found = ledger.unfinished(LATER, 3)
     assert [one.request.request_id for one in found] == ["CHG-4", "CHG-3", "CHG-2"]
+    rest = ledger.unfinished(LATER, 3, found[-1])
+    assert [one.request.request_id for one in rest] == ["CHG-1", "CHG-0"]
+
+
+def test_pages_of_requests_that_came_at_one_moment_leave_none_out(ledger):
+    for number in range(7):
+        ledger.add_request(request_record(request_id=f"CHG-{number}"))
+    found, last = [], None
+    while page := ledger.unfinished(LATER, 2, last):
+        found += [one.request.request_id for one in page]
+        last = page[-1]
+    assert sorted(found) == [f"CHG-{number}" for number in range(7)]
 
 
 def test_what_is_due_is_found_the_longest_due_first(ledger):
@@ -117,7 +129,7 @@ def test_what_is_due_is_found_the_longest_due_first(ledger):
         of = REQUEST.authorization.model_copy(update={"instance_id": f"vpc-bp1number{number}"})
         due_at = NOW - timedelta(hours=number) if number else None
         ledger.put_authorization(Authorization(id=of, due_at=due_at), 0)
-    found = [one.id.instance_id for one in ledger.due(NOW - timedelta(hours=1), 10)]
+    found = [one.instance_id for one in ledger.due(NOW - timedelta(hours=1), 10)]
     assert found == ["vpc-bp1number3", "vpc-bp1number2", "vpc-bp1number1"]
     assert len(ledger.due(NOW, 2)) == 2
 
@@ -173,6 +185,8 @@ def test_many_writers_make_one_chain(url, sql_ledger):
 
 
 TAMPERING = {
+    "made unreadable": "UPDATE audit SET document = 'nonsense' "
+    "WHERE chain = 'chain-1' AND sequence = 4",
     "altered": "UPDATE audit SET document = replace(document, 'granted', 'revoked') "
     "WHERE chain = 'chain-1' AND sequence = 2",
     "altered with its hash": "UPDATE audit SET hash = 'x' WHERE chain = 'chain-1' AND sequence = 4",
@@ -192,7 +206,7 @@ REORDERED = (
 def test_what_is_altered_missing_or_reordered_is_found(url, sql_ledger, statements):
     noted(sql_ledger)
     tomorrow = NOW + timedelta(days=1, hours=1)
-    assert Trail(sql_ledger, lambda: tomorrow).seal(NOW.date())
+    assert Trail(sql_ledger, lambda: tomorrow).seal()
     assert verify(sql_ledger) == []
     engine = create_engine(_driver(url))
     with engine.begin() as connection:
@@ -202,19 +216,33 @@ def test_what_is_altered_missing_or_reordered_is_found(url, sql_ledger, statemen
     assert verify(sql_ledger)
 
 
+def test_a_chain_whose_last_entry_cannot_be_read_goes_on(url, sql_ledger):
+    noted(sql_ledger)
+    engine = create_engine(_driver(url))
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE audit SET document = '{' WHERE sequence = 4"))
+    engine.dispose()
+    noted(sql_ledger, entries=1)
+    assert [one.sequence for one in sql_ledger.entries("chain-1")] == [1, 2, 3, 4, 5]
+    assert {fault.sequence for fault in verify(sql_ledger)} == {4}
+
+
 def test_a_day_is_sealed_once_and_not_before_it_is_over(ledger):
     noted(ledger)
     midnight = datetime(2026, 11, 24, tzinfo=timezone.utc)
-    assert not Trail(ledger, lambda: midnight + timedelta(minutes=59)).seal(date(2026, 11, 23))
+    early = Trail(ledger, lambda: midnight + timedelta(minutes=59))
+    assert early.seal()  # the days before it
+    assert not early.seal()
     late = Trail(ledger, lambda: midnight + timedelta(hours=1))
-    assert late.seal(date(2026, 11, 23))
-    assert not late.seal(date(2026, 11, 23))
+    assert late.seal()
+    assert not late.seal()
     noted(ledger, chains=5, now=midnight + timedelta(hours=2))  # the next day goes on
     assert verify(ledger) == []
-    assert Trail(ledger, lambda: midnight + timedelta(days=1, hours=1)).seal(date(2026, 11, 24))
+    assert Trail(ledger, lambda: midnight + timedelta(days=3, hours=1)).seal()
     assert verify(ledger) == []
-    (seal, _) = ledger.entries("seals")
-    assert seal.facts["chains"] == 3
+    empty, first, later = ledger.entries("seals")
+    assert [one.facts["chains"] for one in (empty, first, later)] == [0, 3, 5]
+    assert later.facts["since"] == first.facts["until"] == midnight.isoformat()
 
 
 # The schema ---------------------------------------------------------------------------------------

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from shared.authorization import OpenRequest
+from shared.cloud.errors import CloudFailure, Refused, failure
 from shared.cloud.messages import Received
+from shared.contract import read_request
 from shared.dead_letters import DeadLetters
+from shared.ledger import RequestRecord
 from simulation.memory import MemoryLedger
 from simulation.ports import System, request
 
@@ -90,6 +95,76 @@ def test_a_healthy_system_is_left_alone():
     assert system.ports.calls == calls
 
 
+def test_who_waits_for_a_person_keeps_no_lost_request_from_being_found():
+    system = granted()
+    system.post(request("grant_attached_by_hand"))
+    system.run()
+    waiting = system.ledger.requests["CHG-1001"]
+    for number in range(7):  # received before, and under way: each waits on its authorization
+        name = f"W-{number}"
+        asked = waiting.request.model_copy(update={"request_id": name})
+        record = waiting.model_copy(update={"request": asked, "outcome": None, "finished_at": None})
+        system.ledger.requests[name] = record
+        known, version = system.ledger.records[asked.authorization.key]
+        entry = OpenRequest(request_id=name, action="grant", ticket="T", lease=name)
+        known = known.model_copy(update={"open": (*known.open, entry)})
+        system.ledger.records[asked.authorization.key] = (known, version)
+    lost = request("grant_vbr")
+    system.ports.now += timedelta(minutes=1)
+    system.ledger.requests["CHG-1003"] = RequestRecord(
+        request=read_request(lost),
+        fingerprint=read_request(lost).fingerprint,
+        received_at=system.ports.now,
+        sent_at=system.ports.now,
+    )
+    system.ports.now += LATER
+    few = replace(system.sweep, limit=3)
+    assert few.run().resent == 1
+
+
+def test_what_was_woken_is_not_woken_again_at_once():
+    system = granted()
+    system.run(1, must_drain=False)
+    system.ports.queues["attachments"].clear()
+    system.ports.now += LATER
+    assert system.sweep.run().woken == 1
+    assert system.sweep.run().woken == 0
+
+
+def test_a_part_of_the_sweep_that_the_cloud_fails_keeps_no_other_from_its_own():
+    system = granted()
+    system.ports.trouble = dies_at("publish")
+    with pytest.raises(KeyboardInterrupt):
+        system.run()
+
+    def away(name, when):
+        return failure("ServiceUnavailable") if name == "publish" else None
+
+    system.ports.trouble = away
+    system.ports.now += LATER
+    with pytest.raises(CloudFailure):
+        system.sweep.run()
+    assert system.ports.queues["attachments"]  # the authorization was woken all the same
+
+
+def test_what_cannot_be_read_keeps_nothing_else_from_being_picked_up():
+    system = granted()
+    system.post(request("grant_vbr"))
+    system.run(2, must_drain=False)
+    system.ports.queues["attachments"].clear()
+    system.ports.now += LATER
+    read = system.ledger.authorization
+
+    def broken(key):
+        if "vpc-" in key:
+            raise ValueError("unreadable")
+        return read(key)
+
+    system.ledger.authorization = broken
+    assert system.sweep.run().woken == 1  # and the other one has its messages, too
+    assert len(system.ports.queues["attachments"]) == 2
+
+
 class Queues:
     """Queues in memory, as MNS has them: what is received is hidden until it is released."""
 
@@ -115,6 +190,23 @@ class Queues:
 
     def release(self, queue, receipt, seconds):
         self.visible[queue].append(self.hidden.pop(receipt))
+
+
+class Impatient(Queues):
+    """What is received can be seen again at once, under another receipt; the old one is over."""
+
+    def receive(self, queue, wait_seconds=0, most=2):
+        taken, rest = self.visible[queue][:most], self.visible[queue][most:]
+        again = [replace(one, receipt=f"R-{next(self.count)}") for one in taken]
+        self.visible[queue] = rest + again
+        self.hidden |= {one.receipt: one for one in again}
+        return again
+
+    def delete(self, queue, receipt):
+        raise Refused("ReceiptHandleError", "over")
+
+    def release(self, queue, receipt, seconds):
+        raise Refused("ReceiptHandleError", "over")
 
 
 def letter(message, reason="gave_up"):
@@ -145,6 +237,17 @@ def test_a_redrive_sends_once_deletes_and_is_noted():
     assert len(letters.redrive(None, "operator")) == 1
     entries = list(system.ledger.entries("dead-letters/requests-dead"))
     assert [entry.facts["operator"] for entry in entries] == ["operator", "operator"]
+
+
+def test_letters_that_come_back_before_all_are_taken_end_the_list():
+    def letters():
+        found = [letter(request("grant_vpc", request_id=f"R-{number}")) for number in range(5)]
+        impatient = Impatient(**{"requests-dead": found})
+        return DeadLetters(impatient, "requests-dead", System(ledger=MemoryLedger()).trail)
+
+    assert [one.request_id for one in letters().all()] == [f"R-{number}" for number in range(5)]
+    assert len(letters().redrive(None, "operator")) == 5
+    assert len(letters().redrive({"M-1"}, "operator")) == 1
 
 
 def test_what_is_redriven_twice_is_done_once():

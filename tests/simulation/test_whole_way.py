@@ -183,6 +183,23 @@ def test_what_is_never_answered_fails_in_the_end_and_is_a_dead_letter():
     assert not system.ports.grants
 
 
+def test_what_giving_up_has_left_to_take_back_is_taken_back_without_a_sweep():
+    system = System()
+    system.max_attempts = 2
+    away = {"look_at_grant": "ServiceUnavailable", "grant": "Timeout"}
+    system.ports.trouble = lambda name, when: (
+        failure(away[name]) if name in away and when == "after" else None
+    )
+    system.post(request("grant_vpc"))
+    while not system.ports.queues.get("requests-dead"):
+        system.run(1, must_drain=False)
+    assert system.ports.grants  # granted, never answered, and given up
+    system.ports.trouble = lambda name, when: None
+    system.run()
+    assert system.ports.grants == {}
+    assert system.ports.outcomes[0] == ("CHG-1001", "failed")
+
+
 def test_what_account_a_attached_by_hand_is_waited_for():
     system = System(by_hand="wait")
     system.post(request("grant_attached_by_hand"))
