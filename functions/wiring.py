@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, SecretStr, TypeAdapter
+from pydantic import Field, SecretStr, TypeAdapter, model_validator
 
 from functions.triggers import answer_each, queue_messages
 from shared import registry
@@ -19,6 +19,7 @@ from shared.cloud.credentials import Credentials, from_environment
 from shared.cloud.endpoints import endpoint
 from shared.cloud.messages import Messages
 from shared.cloud.router import Router
+from shared.cloud.sdk import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
 from shared.contract import AccountUid, Model, RegionId
 from shared.inbox import Inbox, Pace
 from shared.ledger.sql import SqlLedger
@@ -48,8 +49,8 @@ class Settings(Model):
     registry_file: str = "registry.yaml"
     external_id_key: SecretStr = SecretStr("")
     timeout_seconds: Annotated[float, Field(gt=0, le=300)] = 120
-    clock_skew_seconds: float = 30
-    request_timeout_seconds: float = 15
+    clock_skew_seconds: Annotated[float, Field(ge=0, le=300)] = 30
+    request_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 15
     writes_per_minute: Annotated[float, Field(gt=0, le=120)] = 118
     max_attempts: Annotated[int, Field(ge=1, le=1000)] = 20
     error_seconds: Annotated[float, Field(gt=0)] = 1
@@ -59,6 +60,14 @@ class Settings(Model):
     def lock_seconds(self) -> float:
         """A lock outlasts the function, its last request, and two clocks that differ."""
         return self.timeout_seconds + self.request_timeout_seconds + self.clock_skew_seconds
+
+    @model_validator(mode="after")
+    def _limits_fit_each_other(self) -> Settings:
+        """A lock that a call can outlast would let two runs be at one authorization."""
+        call = CONNECT_TIMEOUT_SECONDS + READ_TIMEOUT_SECONDS
+        if self.request_timeout_seconds < call:
+            raise ValueError(f"request_timeout_seconds is less than a call may take: {call:.0f}")
+        return self
 
 
 def settings(environ: Mapping[str, str]) -> Settings:

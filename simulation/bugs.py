@@ -51,7 +51,7 @@ def planted(name: str) -> Iterator[None]:
 
 @bug("the effect comes before the intent")
 def _() -> list[tuple[Any, str, Any]]:
-    def prepared(self: Run, record: Authorization, step: Step, *, ours: bool) -> Authorization:
+    def prepared(self: Run, record: Authorization, step: Any, *, holds: bool) -> Authorization:
         return record.model_copy(update={"lock": None})
 
     return [(Run, "_prepared", prepared), (Run, "_is_ours", lambda self, record: True)]

@@ -17,7 +17,16 @@ import structlog
 
 from simulation.bugs import BUGS, planted
 from simulation.scenarios import SCENARIOS, Scenario
-from simulation.schedule import PAUSE, REFUSED, SWITCH, Schedule, Simulation, kinds_of
+from simulation.schedule import (
+    ENOUGH_ATTEMPTS,
+    GAVE_UP,
+    PAUSE,
+    REFUSED,
+    SWITCH,
+    Schedule,
+    Simulation,
+    kinds_of,
+)
 
 FORGOTTEN = ("late", "lost", "crash after")
 """Faults that are also tried with a cloud that forgets ClientTokens."""
@@ -68,7 +77,10 @@ def pairs(first: Schedule) -> Iterator[Schedule]:
 
 
 def sampled(seed: int) -> Schedule:
-    """A random schedule: up to five faults anywhere, messages in any order."""
+    """A random schedule: up to five faults anywhere, messages in any order.
+
+    Some have sweeps run meanwhile, some give messages up early, some a cloud that forgets tokens.
+    """
     chance = random.Random(seed)  # noqa: S311 -- a simulation
     scenario = chance.choice(SCENARIOS)
     names = _names(scenario)
@@ -77,9 +89,13 @@ def sampled(seed: int) -> Schedule:
         number = chance.randrange(len(names) + 20)  # faults make the way longer
         kinds = kinds_of(names[min(number, len(names) - 1)])
         faults.append((number, chance.choice((*kinds, SWITCH, PAUSE))))
-    forgets = chance.random() < 0.3
     return Schedule(
-        scenario, tuple(sorted(dict(faults).items())), tokens_kept=not forgets, seed=seed
+        scenario,
+        tuple(sorted(dict(faults).items())),
+        tokens_kept=chance.random() >= 0.3,
+        attempts=chance.choice((2, *[ENOUGH_ATTEMPTS] * 3)),
+        sweeps=chance.choice((0, 0, 1, 2)),
+        seed=seed,
     )
 
 
@@ -164,6 +180,7 @@ def told_whole(schedule: Schedule, commit: str) -> str:
         f"scenario  {schedule.scenario.name}",
         f"seed      {schedule.seed}",
         f"tokens    {'kept' if schedule.tokens_kept else 'forgotten'} by the cloud",
+        f"attempts  {schedule.attempts}, sweeps meanwhile {schedule.sweeps}",
         f"faults    {faults}",
         f"broken    {outcome.broken}",
         "",
@@ -187,6 +204,8 @@ MUST_BE_REACHED = (
     "landed late",
     "woken by the sweep",
     REFUSED,
+    GAVE_UP,
+    "a turn was waited for",
 )
 
 

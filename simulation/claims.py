@@ -26,7 +26,11 @@ _PROMISES = (
         "when `detached` is made, nothing is attached.",
     ),
     ("A4", "Nothing is revoked or detached while a lease lives whose ticket was told `granted`."),
-    ("A5", "When `attached` is made, grant and association are there and active."),
+    (
+        "A5",
+        "When `granted` is made, the grant is there; when `attached` is made, the association is "
+        "there as well, and active.",
+    ),
     ("A6", "In one generation at most one association is accepted, while the cloud keeps tokens."),
     ("A7", "Versions only rise; an ended lease never lives again."),
     (

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from shared.audit import verify
-from shared.contract import AuthorizationId
+from shared.contract import ALL_LEASES, AuthorizationId
 from simulation.ports import Watch
 
 if TYPE_CHECKING:
@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from simulation.ports import System
 
 _ACTIONS = {
-    "grant": "GrantInstanceToExpressConnectRouter",
-    "revoke": "RevokeInstanceFromExpressConnectRouter",
-    "look_at_grant": "GrantRulesToEcr",
+    ("grant", "VPC"): "expressconnectrouter:GrantInstanceToExpressConnectRouter",
+    ("grant", "VBR"): "expressconnectrouter:GrantInstanceToExpressConnectRouter",
+    ("revoke", "VPC"): "expressconnectrouter:RevokeInstanceFromExpressConnectRouter",
+    ("revoke", "VBR"): "expressconnectrouter:RevokeInstanceFromExpressConnectRouter",
+    ("look_at_grant", "VPC"): "vpc:DescribeVpcGrantRulesToEcr",
+    ("look_at_grant", "VBR"): "vpc:DescribeGrantRulesToEcr",
 }
 
 
@@ -30,6 +33,14 @@ class Broken(BaseException):
     def __init__(self, invariant: str, what: str) -> None:
         super().__init__(f"{invariant}: {what}")
         self.invariant = invariant
+
+
+def _resources(of: AuthorizationId) -> list[str]:
+    place = f"{of.instance_region_id}:{of.instance_owner_uid}"
+    if of.instance_type == "VPC":
+        return [f"acs:vpc:{place}:vpc/{of.instance_id}"]
+    vbr = f"{place}:virtualborderrouter/{of.instance_id}"
+    return [f"acs:expressconnect:{vbr}", f"acs:vpc:{vbr}"]
 
 
 class Invariants(Watch):
@@ -48,6 +59,8 @@ class Invariants(Watch):
         self.ended: dict[str, set[str]] = {}
         self.versions: dict[str, int] = {}
         self.before: dict[str, Authorization] = {}
+        self.intended: dict[str, str] = {}
+        self.to_end: dict[str, set[str]] = {}
         self.reached: Counter[str] = Counter()
         ledger_put, ledger_add = ledger.put_authorization, ledger.add_result
 
@@ -70,8 +83,9 @@ class Invariants(Watch):
     def calls(self, name: str, of: AuthorizationId, credentials: Any) -> None:
         """A1, A4, A8, A10: before a call is made."""
         record = self._record(of.key)
-        if name in ("grant", "associate") and not (record and record.leases and record.lock):
-            raise Broken("A1", f"{name} without a lease and an intent on record: {of.key}")
+        intended = record and record.lock and self.intended.get(of.key) == record.lock.holder
+        if name in ("grant", "associate") and not intended:
+            raise Broken("A1", f"{name} of {of.key}, and no lease lived under this lock")
         surplus = len(self.system.ports.standing(of.key)) > 1
         if surplus and name == "dissociate":
             self.reached["a duplicate was healed"] += 1
@@ -79,7 +93,7 @@ class Invariants(Watch):
             held = [lease.id for lease in record.live_leases if self._was_told(lease.id)]
             if held:
                 raise Broken("A4", f"{name} while {held} hold {of.key}")
-        if name in _ACTIONS:
+        if (name, of.instance_type) in _ACTIONS:
             self._check_credentials(name, of, credentials)
         registry = self.system.registry
         account = registry.accounts.get(of.instance_owner_uid)
@@ -113,6 +127,8 @@ class Invariants(Watch):
             return
         key = data.authorization.key
         record, ports = self._record(key), self.system.ports
+        if data.outcome == "granted" and key not in ports.grants:
+            raise Broken("A5", f"granted is announced of {key}, and it is not")
         if data.outcome == "attached" and (
             key not in ports.grants or ports.shown(key).state not in ("active", "doubled")
         ):
@@ -124,9 +140,10 @@ class Invariants(Watch):
         if not record.live_leases and (key in ports.grants or ports.standing(key)):
             raise Broken("A3", f"revoked is announced of {key}, and access is there")
         entry = record.request(data.request_id)
-        held = record.lease(entry.lease) if entry else None
-        if held is not None and held.is_live:
-            raise Broken("A3", f"revoked is announced, and lease {held.id} is live")
+        ended = self.to_end.get(data.request_id, {entry.lease} if entry else set())
+        left = ended & {held.id for held in record.live_leases}
+        if left:
+            raise Broken("A3", f"revoked is announced, and leases {sorted(left)} are live")
 
     def _put(self, key: str) -> None:
         record, version = self.ledger.records[key]
@@ -135,6 +152,14 @@ class Invariants(Watch):
         before = self.before.get(key)
         if before and record.generation > before.generation and record.leases == before.leases:
             self.reached["a spent token was replaced"] += 1
+        if record.lock is not None and record.live_leases:
+            self.intended[key] = record.lock.holder
+        for entry in record.open:
+            if entry.lease == ALL_LEASES and (
+                before is None or not before.request(entry.request_id)
+            ):
+                held = {one.id for one in before.live_leases} if before else set()
+                self.to_end.setdefault(entry.request_id, held)
         self.before[key] = record
         self.versions[key] = version
         ended = self.ended.setdefault(key, set())
@@ -149,13 +174,12 @@ class Invariants(Watch):
             (statement,) = json.loads(policy)["Statement"]
         except ValueError:
             raise Broken("A8", f"{name} without a session policy") from None
-        resources = statement["Resource"]
-        whole = all(of.instance_id in one and of.instance_owner_uid in one for one in resources)
-        if (
-            account != of.instance_owner_uid
-            or _ACTIONS[name] not in statement["Action"]
-            or not whole
-        ):
+        right = {
+            "Effect": "Allow",
+            "Action": _ACTIONS[name, of.instance_type],
+            "Resource": _resources(of),
+        }
+        if account != of.instance_owner_uid or statement != right:
             raise Broken("A8", f"{name} on {of.key} with credentials for something else")
 
     def _record(self, key: str) -> Any:

@@ -43,6 +43,8 @@ FUNCTION_TIMEOUT = timedelta(seconds=120)
 LOCK_SECONDS = 165.0
 AGAIN_AFTER = timedelta(seconds=15)
 """When EventBridge hands over a batch again that failed."""
+TIMER = "timer"
+"""Its messages are the timer's: each runs the sweep."""
 FEEDS = {"granted": "attachments", "revoking": "attachments", "detached": "requests"}
 
 
@@ -73,6 +75,7 @@ class Ports:
     queues: dict[str, list[tuple[datetime, str]]] = field(default_factory=dict)
     trouble: Callable[[str, str], Exception | None] = lambda name, when: None
     watch: Watch = field(default_factory=Watch)
+    before: dict[str, tuple[datetime, datetime | None, Association]] = field(default_factory=dict)
     tokens_kept: bool = True
     replays: int = 0
     subject: str = ""
@@ -116,7 +119,9 @@ class Ports:
             if (name, token) in self.answered:
                 self.replays += 1
                 return self.answered[name, token]
+            before = (self.now, self.grants.get(of.key), self.shown(of.key))
             answer = effect()
+            self.before[of.key] = before
             if self.tokens_kept:
                 self.answered[name, token] = answer
             self.watch.changed(name, of)
@@ -312,6 +317,9 @@ class System:
 
     def deliver(self, queue: str, body: str) -> None:
         """Hand one message to its function."""
+        if queue == TIMER:
+            self.sweep.run()
+            return
         pace = Pace(max_attempts=self.max_attempts)
         inbox = Inbox(queue, f"{queue}-dead", self.ports.send, pace, lambda: 0.5, self.trail)
         inbox.answer(Message(body, "m-1", self.ports.now), self.workers[queue])
@@ -320,7 +328,7 @@ class System:
         """The message that is due first: when, on which queue, what."""
         waiting = [
             (due, queue, body)
-            for queue in self.workers
+            for queue in (*self.workers, TIMER)
             for due, body in self.ports.queues.get(queue, [])
         ]
         return min(waiting, key=lambda one: one[0]) if waiting else None

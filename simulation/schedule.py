@@ -19,7 +19,7 @@ from shared.cloud.errors import CloudFailure, failure
 from shared.ledger import LedgerUnavailable
 from simulation.invariants import Broken, Invariants
 from simulation.memory import MemoryLedger
-from simulation.ports import AGAIN_AFTER, FUNCTION_TIMEOUT, Ports, System
+from simulation.ports import AGAIN_AFTER, FUNCTION_TIMEOUT, TIMER, Ports, System
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from simulation.scenarios import Scenario
 
 MOST_DELIVERIES = 400
+ENOUGH_ATTEMPTS = 8
+"""More than all faults of a schedule can use up: no request may be given up for want of them."""
 LEDGER_FAULTS = ("crash before", "crash after", "unsent", "lost")
 CALL_FAULTS = ("crash before", "crash after", "unsent", "lost", "busy", "throttled", "unknown")
 WRITE_FAULTS = (*CALL_FAULTS, "late", "refused")
@@ -36,6 +38,8 @@ SEND_FAULTS = ("crash before", "crash after", "unsent", "lost", "twice", "delaye
 SWITCH = "switch"
 PAUSE = "pause"
 REFUSED = "refused"
+GAVE_UP = "a message was given up"
+_WAITED = {"lock": "a lock was contended", "turn": "a turn was waited for"}
 PAUSED = timedelta(seconds=100)
 """How long an instance stands still at a PAUSE; at a SWITCH, until nothing else is due."""
 _WRITES = ("grant", "revoke", "associate", "dissociate")
@@ -72,12 +76,16 @@ class Schedule:
         scenario: What is asked for.
         faults: (number of the effect, kind of the fault).
         tokens_kept: The cloud remembers ClientTokens.
+        attempts: How often a message may come before it is given up.
+        sweeps: How many run at once, later, while faults are still on.
         seed: Of the order in which messages that are due at once are delivered; None: as sent.
     """
 
     scenario: Scenario
     faults: tuple[tuple[int, str], ...] = ()
     tokens_kept: bool = True
+    attempts: int = ENOUGH_ATTEMPTS
+    sweeps: int = 0
     seed: int | None = None
 
 
@@ -109,6 +117,7 @@ class Simulation:
         self.ledger = MemoryLedger()
         self.ports = Ports(tokens_kept=schedule.tokens_kept)
         self.system = System(self.ports, self.ledger)
+        self.system.max_attempts = schedule.attempts
         self.watch = Invariants(self.system, self.ledger)
         self.ports.watch = self.watch
         self.ports.perform = self.perform  # type: ignore[method-assign]
@@ -118,7 +127,6 @@ class Simulation:
         self.trace: list[str] | None = [] if traced else None
         self.paused: list[_Delivery] = []
         self.late: list[tuple[int, Callable[[], Any]]] = []
-        self.looked: dict[str, Any] = {}
         self.current: _Delivery | None = None
         self.chance = random.Random(schedule.seed) if schedule.seed is not None else None  # noqa: S311 -- a simulation
         self.quiet = False
@@ -132,10 +140,13 @@ class Simulation:
             for seconds, request in self.schedule.scenario.asks:
                 self.system.post(request, timedelta(seconds=seconds))
             self._drain()
+            self._swept_meanwhile()
             scenario = self.schedule.scenario
-            standing = () if self.reached[REFUSED] else scenario.standing
+            may_give_up = self.schedule.attempts < ENOUGH_ATTEMPTS
+            ended_otherwise = self.reached[REFUSED] or (may_give_up and self.reached[GAVE_UP])
+            standing = () if ended_otherwise else scenario.standing
             self.quiet = True
-            if not self.late and not self.reached[REFUSED]:
+            if not self.late and not ended_otherwise:
                 self.watch.at_rest("B", standing, scenario.gone)
             self._land()
             self._sweep()
@@ -160,15 +171,13 @@ class Simulation:
             self.trace.append(
                 f"{number:4d} {self.ports.now:%H:%M:%S} {name}{f'  <- {kind}' if kind else ''}"
             )
-        if kind is None or kind not in (SWITCH, PAUSE, *kinds_of(name)):
-            return self._look(name, effect) if name.startswith("look") else effect()
+        if kind is None:
+            return effect()
+        possible = kinds_of(name)
+        if kind not in (SWITCH, PAUSE, *possible):  # drawn for another effect than this one
+            kind = possible[number % len(possible)]
         self.reached[kind] += 1
         return self._hit(kind, name, effect)
-
-    def _look(self, name: str, effect: Callable[[], Any]) -> Any:
-        seen = effect()
-        self.looked[self.ports.subject + name] = (self.ports.now, seen)
-        return seen
 
     def _hit(self, kind: str, name: str, effect: Callable[[], Any]) -> Any:  # noqa: C901 -- one line a kind
         if kind in (SWITCH, PAUSE):
@@ -190,8 +199,7 @@ class Simulation:
             self.late.append((found[0].generation if found else -1, effect))
             raise _no_answer(name)
         if kind == "stale":
-            at, seen = self.looked.get(self.ports.subject + name, (None, None))
-            return effect() if at is None or self.ports.now - at > VISIBLE_AFTER else seen
+            return self._stale(name, effect)
         if kind == "twice":
             effect()
             return effect()
@@ -204,6 +212,13 @@ class Simulation:
                     waiting[index] = (due + timedelta(seconds=45), body)
             return answer
         raise failure(_CODES[kind])
+
+    def _stale(self, name: str, effect: Callable[[], Any]) -> Any:
+        """What was there before the last change, while that may still be seen."""
+        known = self.ports.before.get(self.ports.subject)
+        if known is None or self.ports.now - known[0] > VISIBLE_AFTER:
+            return effect()
+        return known[1] if name == "look_at_grant" else known[2]
 
     def _applied(self, effect: Callable[[], Any]) -> None:
         try:
@@ -237,7 +252,7 @@ class Simulation:
         moment = max(found[0], self.ports.now)
         due = [
             (at, queue, body)
-            for queue in self.system.workers
+            for queue in (*self.system.workers, TIMER)
             for at, body in self.ports.queues.get(queue, [])
             if at <= moment
         ]
@@ -279,6 +294,13 @@ class Simulation:
         """EventBridge was not told that the batch is done: it hands it over once more."""
         due = self.ports.now + AGAIN_AFTER
         self.ports.queues.setdefault(delivery.queue, []).append((due, delivery.body))
+
+    def _swept_meanwhile(self) -> None:
+        """Sweeps while faults are still on, and all at once where there are several."""
+        for _ in range(self.schedule.sweeps):
+            due = self.ports.now + timedelta(minutes=45)
+            self.ports.queues.setdefault(TIMER, []).append((due, ""))
+        self._drain()
 
     # After the faults ----------------------------------------------------------------------------
 
@@ -324,13 +346,17 @@ class _Counting:
     def __init__(self, worker: Any, reached: Counter[str]) -> None:
         self._worker = worker
         self._reached = reached
-        self.give_up, self.refuse = worker.give_up, worker.refuse
+        self.refuse = worker.refuse
 
     def take(self, document: dict[str, Any], sent_at: datetime) -> Any:
         again = self._worker.take(document, sent_at)
-        if again is not None and again.reason == "locked":
-            self._reached["a lock was contended"] += 1
+        if again is not None and again.wait in _WAITED:
+            self._reached[_WAITED[again.wait]] += 1
         return again
+
+    def give_up(self, document: dict[str, Any], problem: Any) -> Any:
+        self._reached[GAVE_UP] += 1
+        return self._worker.give_up(document, problem)
 
 
 def _no_answer(name: str) -> Exception:
