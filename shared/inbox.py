@@ -101,7 +101,7 @@ class Pace:
             attempt: How often it has come, from 1.
             chance: A draw from [0, 1).
         """
-        power = min(attempt - 1, _EXPONENT_LIMIT)
+        power = min(max(attempt - 1, 0), _EXPONENT_LIMIT)
         if again.wait in ("cloud", "lock"):
             seconds = min(self.cloud_limit_seconds, self.cloud_seconds * 1.5**power)
         elif again.wait == "turn":
