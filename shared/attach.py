@@ -99,8 +99,9 @@ class AccountA:
 
     def _look(self, record: Authorization) -> Change:
         self._check(record)
+        at = self.now()  # not after the call: what it shows is no younger than this
         seen = self.router.association(self.credentials(), record.id)
-        return lambda latest: latest.saw_association(seen.state, seen.association_id, self.now())
+        return lambda latest: latest.saw_association(seen.state, seen.association_id, at)
 
     def _check(self, record: Authorization) -> None:
         ecr = self.registry.ecrs.get(record.id.ecr_id)

@@ -28,6 +28,7 @@ class Lease(Model):
     id: str
     ticket: str
     attach: bool = True
+    asked_at: datetime | None = None
     since: datetime | None = None
     expires_at: datetime | None = None
     ended_at: datetime | None = None
@@ -171,15 +172,15 @@ class Authorization(Model):
             return self.with_association("unknown", doubled=False, said=None, said_at=None)
         return self.with_association("deleting", said="dissociate", said_at=now)
 
-    def saw_grant(self, authorized_at: datetime | None, now: datetime) -> Authorization:
-        """Account B was looked at; `authorized_at` is None where it shows no grant.
+    def saw_grant(self, authorized_at: datetime | None, at: datetime) -> Authorization:
+        """Account B was looked at, from `at` on; `authorized_at` is None where it shows no grant.
 
         A look that contradicts a recent yes may be stale: `settling`, look again later. One that
         contradicts an old yes means that the token is spent.
         """
         present = authorized_at is not None
         contradicts = self.grant.said == ("revoke" if present else "grant")
-        if contradicts and _is_recent(self.grant.said_at, now):
+        if contradicts and _is_recent(self.grant.said_at, at):
             return self.with_grant("settling")
         seen = self.next_generation() if contradicts else self
         if contradicts or not present:
@@ -187,13 +188,13 @@ class Authorization(Model):
         return seen.with_grant("present" if present else "absent", authorized_at=authorized_at)
 
     def saw_association(
-        self, state: AssociationState, association_id: str | None, now: datetime
+        self, state: AssociationState, association_id: str | None, at: datetime
     ) -> Authorization:
-        """Account A was looked at. The same rule as for the grant."""
+        """Account A was looked at, from `at` on. The same rule as for the grant."""
         contradicts = (state == "absent" and self.association.said == "associate") or (
             state == "active" and self.association.said == "dissociate"
         )
-        if contradicts and _is_recent(self.association.said_at, now):
+        if contradicts and _is_recent(self.association.said_at, at):
             return self.with_association("creating" if state == "absent" else "deleting")
         seen = self.next_generation() if contradicts else self
         if contradicts or state == "absent":
@@ -215,5 +216,5 @@ class Authorization(Model):
         return self.model_copy(update={"generation": self.generation + 1})
 
 
-def _is_recent(said_at: datetime | None, now: datetime) -> bool:
-    return said_at is not None and now - said_at < VISIBLE_AFTER
+def _is_recent(said_at: datetime | None, at: datetime) -> bool:
+    return said_at is not None and at - said_at < VISIBLE_AFTER

@@ -209,8 +209,10 @@ class AccountB:
         return lambda latest: latest.said_revoked(self.now())
 
     def _look(self, record: Authorization) -> Change:
-        seen = self.network.authorized_at(self._session(record, "look"), record.id)
-        return lambda latest: latest.saw_grant(seen, self.now())
+        session = self._session(record, "look")
+        at = self.now()  # not after the call: what it shows is no younger than this
+        seen = self.network.authorized_at(session, record.id)
+        return lambda latest: latest.saw_grant(seen, at)
 
     def _session(self, record: Authorization, purpose: Purpose) -> Credentials:
         of = record.id

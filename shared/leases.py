@@ -79,6 +79,7 @@ def _with_lease(
         id=request.request_id,
         ticket=request.ticket,
         attach=request.attach,
+        asked_at=asked_at,
         since=now,
         expires_at=request.expires_at,
     )
@@ -103,7 +104,10 @@ def _without_lease(
     if request.lease == ALL_LEASES:
         cleared_at = max(asked_at, record.cleared_at or asked_at)
         record = record.model_copy(update={"cleared_at": cleared_at})
-        return _end_and_doubt(record, lambda _: True, request.request_id, now)
+        # What was asked for later stays, in whatever order the two have come.
+        return _end_and_doubt(
+            record, lambda lease: (lease.asked_at or asked_at) <= asked_at, request.request_id, now
+        )
     if record.lease(request.lease) is None:
         tombstone = Lease(id=request.lease, ticket=request.ticket)
         record = record.model_copy(update={"leases": (*record.leases, tombstone)})

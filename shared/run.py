@@ -101,7 +101,7 @@ class Run:
         for turn in range(MAX_STEPS):
             record, step = self._save(change, first=turn == 0)
             if self.locked_out:
-                return Again("locked", wait="lock")
+                return Again("locked", wait="lock", hint_seconds=self._held_seconds(record))
             announced = self._announce(record)
             if not self.acts:
                 self.release(announced, step)
@@ -113,6 +113,11 @@ class Run:
             change = both(announced, answer)
         self.release()
         return Again("too_many_steps")
+
+    def _held_seconds(self, record: Authorization) -> float:
+        """How long another has held the lock by now: so long again is a wait that grows."""
+        left = (record.lock.until - self.settler.now()).total_seconds() if record.lock else 0.0
+        return max(0.0, min(left, self.settler.lock_seconds - left))
 
     def release(self, change: Change = unchanged, step: Step | None = None) -> None:
         """Give the lock back, if it is still ours; `step` is the next one, where that is known."""

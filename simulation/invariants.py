@@ -158,7 +158,8 @@ class Invariants(Watch):
             if entry.lease == ALL_LEASES and (
                 before is None or not before.request(entry.request_id)
             ):
-                held = {one.id for one in before.live_leases} if before else set()
+                was = before.live_leases if before else ()
+                held = {one.id for one in was if one.asked_at <= record.cleared_at}
                 self.to_end.setdefault(entry.request_id, held)
         self.before[key] = record
         self.versions[key] = version

@@ -12,6 +12,7 @@ import pytest
 from functions.triggers import answer_each
 from shared.authorization import Lock
 from shared.cloud.errors import failure
+from shared.cloud.router import NOT_ASSOCIATED
 from shared.contract import read_request
 from shared.inbox import Inbox, Message, Pace
 from simulation.memory import MemoryLedger
@@ -75,6 +76,39 @@ def test_a_revoke_ends_the_lease_that_it_names_or_all(lease):
     system.run()
     live = [one.id for one in record(system).live_leases]
     assert live == (["CHG-1001"] if lease == "CHG-2" else [])
+
+
+def test_a_revoke_of_all_ends_what_was_asked_for_before_it_in_whatever_order_they_come():
+    system = attached()
+    system.ports.now += timedelta(minutes=5)
+    asked_at = system.ports.now.isoformat()
+    system.ports.now += timedelta(minutes=5)
+    system.post(second())
+    system.run()
+    system.post(request("revoke_vpc", lease="all", requested_at=asked_at))  # it comes late
+    system.run()
+    assert [one.id for one in record(system).live_leases] == ["CHG-2"]
+    assert system.ports.grants
+    assert system.ports.outcomes[-1] == ("CHG-1008", "revoked")
+
+
+def test_a_look_is_as_old_as_its_question_not_as_its_answer():
+    """The instance stood still over the answer: what it shows may be older than the last yes."""
+    system = System(ledger=MemoryLedger())
+    system.post(request("grant_vpc"))
+    stale = [NOT_ASSOCIATED]
+    shown = system.ports.shown
+
+    def slow(name, when):
+        if (name, when) == ("look_at_association", "after"):
+            system.ports.now += timedelta(seconds=100 * len(stale))
+            stale.clear()
+
+    system.ports.shown = lambda key: stale[0] if stale else shown(key)
+    system.ports.trouble = slow
+    system.run()
+    assert system.ports.calls.count("associate") == 1
+    assert system.ports.outcomes[-1] == ("CHG-1001", "attached")
 
 
 def test_while_one_converges_an_authorization_another_only_records_its_intent():
