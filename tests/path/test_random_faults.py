@@ -12,7 +12,7 @@ from typing import Literal, get_args, get_origin
 import pytest
 
 from localcloud.behaviour import DeliveryFault, Fault, Switches
-from tests.path.system import PathSystem
+from simulation.wire import WireSystem
 
 FIRST = int(os.environ.get("WIRE_SEED", "1"))
 COUNT = int(os.environ.get("WIRE_SCHEDULES", "24"))
@@ -60,7 +60,7 @@ def some_faults(chance):
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + COUNT))
 def test_whatever_goes_wrong_access_is_what_the_leases_want_in_the_end(tmp_path, seed):
     chance = random.Random(seed)
-    with PathSystem(tmp_path, **some_switches(chance)) as system:
+    with WireSystem(tmp_path, **some_switches(chance)) as system:
         behaviour = system.cloud.behaviour
         behaviour.delivery = DeliveryFault(
             duplicate=chance.choice([0, 0.3]),
