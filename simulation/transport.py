@@ -113,5 +113,4 @@ def mns_answer(application: Application, host: str, request: Any) -> ResponseInt
         raise MNSClientNetworkException(
             "NetWorkException", "the connection was closed", request.get_req_id()
         ) from None
-    # http.client gives names as they were sent, and the SDK looks for these in lower case.
     return ResponseInternal(status=status, header=found, data=content.decode())
