@@ -144,6 +144,11 @@ class Identity:
         """Every session that is kept, those that are over among them."""
         return list(self._sessions.values())
 
+    def expire(self, access_key_id: str) -> None:
+        """The session of this key is over from now on."""
+        session = self._sessions[access_key_id]
+        self._sessions[access_key_id] = replace(session, expires_at=self._cloud.clock.now())
+
     def _session(self, access_key_id: str, token: str | None) -> Session:
         session = self._sessions.get(access_key_id)
         if session is None:

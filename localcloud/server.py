@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import selectors
 import socket
 import threading
 import time
@@ -140,9 +141,8 @@ class LocalCloud:
         self._server = make_server(
             "127.0.0.1", port, self.application, threaded=True, request_handler=_Handler
         )
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
-        )
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._stopped, self._stop = socket.socketpair()
         self._functions = functions
 
     @property
@@ -168,6 +168,15 @@ class LocalCloud:
     def __exit__(self, *_: object) -> None:
         """Stop the functions, then listening."""
         self.cloud.close()
-        self._server.shutdown()
-        self._server.server_close()
+        self._stop.close()
         self._thread.join(timeout=5)
+        self._server.server_close()
+        self._stopped.close()
+
+    def _serve(self) -> None:
+        """Take connections until told to stop, which is at once: nothing is polled."""
+        with selectors.DefaultSelector() as ready:
+            ready.register(self._server, selectors.EVENT_READ)
+            ready.register(self._stopped, selectors.EVENT_READ)
+            while all(key.fileobj is not self._stopped for key, _ in ready.select()):
+                self._server.handle_request()

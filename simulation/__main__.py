@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from simulation import campaign, claims
+from simulation import campaign, claims, wire_campaign
 from simulation.schedule import Schedule, Simulation
 
 ROOT = Path(__file__).parents[1]
@@ -32,9 +32,15 @@ def main(  # noqa: PLR0913 -- each is an option
     bugs: Annotated[bool, typer.Option(help="Plant the bugs, too")] = True,
     most: Annotated[int, typer.Option(help="Schedules to catch each planted bug in")] = 20000,
     write: Annotated[bool, typer.Option("--claims", help="Write CLAIMS.md")] = False,
+    wire: Annotated[int, typer.Option(help="Run so many through the wire instead")] = 0,
+    replay_wire: Annotated[int | None, typer.Option(help="Run this seed through the wire")] = None,
 ) -> None:
     """Let faults loose on the shipped code, and look at what must hold."""
     campaign.quiet()
+    if replay_wire is not None:
+        raise typer.Exit(wire_campaign.replayed(screen, replay_wire, _commit()))
+    if wire:
+        raise typer.Exit(wire_campaign.campaign(screen, wire, seed, minutes, _commit()))
     if replay is not None:
         raise typer.Exit(_replayed(campaign.sampled(replay)))
     started = time.monotonic()

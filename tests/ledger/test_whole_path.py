@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from shared.audit import verify
 from shared.ledger.sql import SqlLedger
-from tests.path.system import PathSystem
+from simulation.wire import WireSystem
 
 
 def test_tickets_get_their_access_and_give_it_back_and_the_trail_is_whole(tmp_path, url):
-    with PathSystem(tmp_path, ledger_url=url) as system:
+    with WireSystem(tmp_path, ledger_url=url) as system:
         for name in ("grant_vpc", "grant_vbr", "grant_vpc_other_region", "grant_attached_by_hand"):
             system.post(name)
         for number in range(4):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from localcloud.behaviour import DeliveryFault, Fault
-from tests.path.system import PathSystem
+from simulation.wire import WireSystem
 
 CALLS = [
     ("sts", "AssumeRole"),
@@ -45,13 +45,13 @@ def grant_and_revoke(system):
 @pytest.mark.parametrize("fault", KINDS)
 @pytest.mark.parametrize(("product", "action"), CALLS, ids=[action for _, action in CALLS])
 def test_a_fault_at_any_call_changes_nothing_in_the_end(tmp_path, product, action, fault):
-    with PathSystem(tmp_path) as system:
+    with WireSystem(tmp_path) as system:
         system.cloud.behaviour.order(Fault(product=product, action=action, times=3, **fault))
         grant_and_revoke(system)
 
 
 def test_no_association_is_made_twice_where_the_reply_was_lost(tmp_path):
-    with PathSystem(tmp_path, associate_twice="accepted") as system:
+    with WireSystem(tmp_path, associate_twice="accepted") as system:
         system.cloud.behaviour.order(
             Fault(
                 product="ecr",
@@ -67,7 +67,7 @@ def test_no_association_is_made_twice_where_the_reply_was_lost(tmp_path):
 
 
 def test_a_slow_answer_is_waited_for(tmp_path):
-    with PathSystem(tmp_path) as system:
+    with WireSystem(tmp_path) as system:
         slow = Fault(product="ecr", action="*", kind="hang", seconds=0.2, times=4)
         system.cloud.behaviour.order(slow)
         grant_and_revoke(system)
@@ -75,7 +75,7 @@ def test_a_slow_answer_is_waited_for(tmp_path):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_messages_that_come_twice_late_and_out_of_order_change_nothing(tmp_path, seed):
-    with PathSystem(tmp_path) as system:
+    with WireSystem(tmp_path) as system:
         system.cloud.behaviour.delivery = DeliveryFault(
             duplicate=0.4, delay=0.4, reorder=0.4, seed=seed
         )
@@ -83,7 +83,7 @@ def test_messages_that_come_twice_late_and_out_of_order_change_nothing(tmp_path,
 
 
 def test_a_cloud_that_stays_away_is_told_to_the_ticket_and_kept_as_a_dead_letter(tmp_path):
-    with PathSystem(tmp_path) as system:
+    with WireSystem(tmp_path) as system:
         system.cloud.behaviour.order(
             Fault(product="sts", action="AssumeRole", kind="error", times=-1)
         )
@@ -100,7 +100,7 @@ def test_a_cloud_that_stays_away_is_told_to_the_ticket_and_kept_as_a_dead_letter
 
 def test_an_instance_that_is_attached_twice_is_healed_and_stays_attached(tmp_path):
     """A write that landed late on a cloud that had forgotten its token."""
-    with PathSystem(tmp_path, associate_twice="accepted") as system:
+    with WireSystem(tmp_path, associate_twice="accepted") as system:
         system.post("grant_vpc")
         system.settle()
         (grant,) = system.cloud.ecr.grants()

@@ -6,12 +6,12 @@ import pytest
 from typer.testing import CliRunner
 
 from operations.__main__ import app
-from tests.path.system import PathSystem
+from simulation.wire import WireSystem
 
 
 @pytest.fixture
 def system(tmp_path):
-    with PathSystem(tmp_path) as running:
+    with WireSystem(tmp_path) as running:
         yield running
 
 

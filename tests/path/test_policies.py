@@ -8,7 +8,7 @@ import json
 import pytest
 
 from localcloud import worldfile
-from tests.path.system import ROOT, PathSystem
+from simulation.wire import ROOT, WireSystem
 
 POLICIES = ROOT / "infra" / "policies"
 NAMES = ("authorize", "authorize-assume", "attach", "account-b")
@@ -98,14 +98,14 @@ def registry():
 
 
 def test_with_all_statements_everything_works(tmp_path):
-    with PathSystem(tmp_path, registry=registry(), **SLOW) as system:
+    with WireSystem(tmp_path, registry=registry(), **SLOW) as system:
         story = whole_story(system)
         assert all(story.values()), story
 
 
 @pytest.mark.parametrize(("name", "number"), STATEMENTS)
 def test_without_any_one_statement_something_fails(tmp_path, name, number):
-    with PathSystem(tmp_path, world_without(name, number), registry(), **SLOW) as system:
+    with WireSystem(tmp_path, world_without(name, number), registry(), **SLOW) as system:
         story = whole_story(system)
         assert not all(story.values()), "the statement is not needed"
 
@@ -119,7 +119,7 @@ def test_without_a_trust_policys_statement_nothing_is_granted(tmp_path, file):
         for role in account.roles:
             if role.name == named:
                 role.trust["Statement"][0]["Principal"] = other
-    with PathSystem(tmp_path, world) as system:
+    with WireSystem(tmp_path, world) as system:
         system.post("grant_vpc")
         system.settle()
         assert "granted" not in system.outcomes("CHG-1001")

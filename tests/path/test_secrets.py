@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from localcloud.behaviour import Fault
 from shared.log import captured
 from shared.registry import external_id
-from tests.path.system import ENVIRON, PathSystem
+from simulation.wire import ENVIRON, WireSystem
 
 
 def everything_secret(system):
@@ -28,7 +28,7 @@ def everything_secret(system):
 
 def test_no_secret_is_ever_shown(tmp_path):
     canary = "canary-in-the-raw-event-5f2c"
-    with captured() as lines, PathSystem(tmp_path) as system:
+    with captured() as lines, WireSystem(tmp_path) as system:
         for action in ("AssumeRole", "GrantInstanceToExpressConnectRouter", "PublishMessage"):
             for kind in ("cut", "html", "error"):
                 system.cloud.behaviour.order(Fault(action=action, kind=kind, when="after"))

@@ -9,7 +9,7 @@ from typing import Literal, get_args, get_origin
 import pytest
 
 from localcloud.behaviour import Switches
-from tests.path.system import PathSystem
+from simulation.wire import WireSystem
 
 NUMBERS = {
     "grant_visible_after_seconds": [3.0, 20.0],
@@ -48,7 +48,7 @@ def revoke(name, **changes):
 @pytest.mark.parametrize("switches", list(settings()))
 @pytest.mark.parametrize(("name", "ticket"), [("grant_vpc", "CHG-1001"), ("grant_vbr", "CHG-1003")])
 def test_a_ticket_gets_its_access_and_gives_it_back(tmp_path, name, ticket, switches):
-    with PathSystem(tmp_path, **switches) as system:
+    with WireSystem(tmp_path, **switches) as system:
         system.post(name)
         system.settle()
         assert system.outcomes(ticket) == ["granted", "attached"]
@@ -85,7 +85,7 @@ def test_a_vbr_that_the_cloud_refuses_fails_with_the_step_for_a_person_and_leave
     tmp_path, switches
 ):
     """The registry says that the account is enabled; the cloud does not know of it."""
-    with PathSystem(tmp_path, **switches) as system:
+    with WireSystem(tmp_path, **switches) as system:
         system.cloud.world.account("3000400050006000").cross_account_vbr = False
         system.post("grant_vbr")
         system.settle()

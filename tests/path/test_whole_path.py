@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.path.system import PathSystem
+from simulation.wire import WireSystem
 
 OF_VPC = ("CreateExpressConnectRouterAssociation", "DescribeExpressConnectRouterAssociation")
 OF_VBR = ("AttachExpressConnectRouterChildInstance", "DescribeExpressConnectRouterChildInstance")
@@ -16,7 +16,7 @@ OF_VBR = ("AttachExpressConnectRouterChildInstance", "DescribeExpressConnectRout
 
 @pytest.fixture
 def system(tmp_path):
-    with PathSystem(tmp_path) as running:
+    with WireSystem(tmp_path) as running:
         yield running
 
 
@@ -174,7 +174,7 @@ def test_a_revoke_of_what_was_attached_by_hand_does_what_the_registry_says(
     tmp_path, by_hand, outcomes
 ):
     registry = Path("registry.yaml").read_text().replace("by_hand: wait", f"by_hand: {by_hand}")
-    with PathSystem(tmp_path, registry=registry) as system:
+    with WireSystem(tmp_path, registry=registry) as system:
         system.post("grant_attached_by_hand")
         system.settle()
         association = attach_by_hand(system)
@@ -190,7 +190,7 @@ def test_a_revoke_of_what_was_attached_by_hand_does_what_the_registry_says(
 
 
 def test_what_is_never_detached_by_hand_fails_in_the_end_and_says_what_to_do(tmp_path):
-    with PathSystem(tmp_path) as system:
+    with WireSystem(tmp_path) as system:
         system.post("grant_attached_by_hand")
         system.settle()
         attach_by_hand(system)

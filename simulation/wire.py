@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import time
+from copy import deepcopy
 from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +27,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from functions.wiring import Function
+    from localcloud.fc import Deployment
     from localcloud.world import World
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 ACCOUNT_A = "1000200030004000"
 ENVIRON = {
     "LEDGER_URL": "sqlite://",
@@ -37,7 +40,30 @@ ENVIRON = {
 BUILDERS = {"ecr-authorize": authorize.build, "ecr-attach": attach.build}
 
 
-class PathSystem:
+@cache
+def _world() -> World:
+    return worldfile.load(ROOT / "demo" / "world.yaml")
+
+
+def demo_world() -> World:
+    """The world of the demo, to be changed at will: its file is read once in a process."""
+    return deepcopy(_world())
+
+
+@cache
+def _deployment() -> Deployment:
+    return load(ROOT / "s.yaml", ENVIRON)
+
+
+def deployment(ledger_url: str) -> Deployment:
+    """The shipped s.yaml with a ledger of its own: the file is read once in a process."""
+    found = deepcopy(_deployment())
+    for props in found.functions.values():
+        props.environmentVariables["LEDGER_URL"] = ledger_url
+    return found
+
+
+class WireSystem:
     """Both functions and the cloud; `settle` moves the time until nothing is left to happen."""
 
     def __init__(
@@ -46,26 +72,26 @@ class PathSystem:
         world: World | None = None,
         registry: str | None = None,
         ledger_url: str | None = None,
+        start: float | None = None,
         **switches: Any,
     ) -> None:
-        self.clock = VirtualClock(time.time())
+        self.clock = VirtualClock(time.time() if start is None else start)
         self._folder = folder
         self._registry = ROOT / "registry.yaml"
         if registry is not None:
             self._registry = folder / "registry.yaml"
             self._registry.write_text(registry)
-        environ = {**ENVIRON, "LEDGER_URL": ledger_url or f"sqlite:///{folder}/ledger.db"}
-        self._deployment = load(ROOT / "s.yaml", environ)
+        self.ledger_url = ledger_url or f"sqlite:///{folder}/ledger.db"
         self._functions: dict[str, Function] = {}
-        self._over_at = 0.0
+        self._over_at: dict[str, float] = {}
         functions = Functions(
-            self._deployment,
+            deployment(self.ledger_url),
             account_uid=ACCOUNT_A,
             code=ROOT,
             in_process={name: self._caller(name) for name in BUILDERS},
         )
         self.local = LocalCloud(
-            world or worldfile.load(ROOT / "demo" / "world.yaml"),
+            world or demo_world(),
             clock=self.clock,
             behaviour=Behaviour(Switches(**switches)),
             functions=functions,
@@ -78,39 +104,50 @@ class PathSystem:
 
     def __exit__(self, *_: object) -> None:
         self.local.__exit__()
-        for function in self._functions.values():
-            function.house.close()
+        for name in list(self._functions):
+            self.let_go(name)
 
     def _caller(self, name: str) -> Any:
-        def call(event: bytes) -> object:
-            function = self._functions.get(name)
-            if function is not None and self.clock.now() > self._over_at:
-                function.house.close()
-                function = None
-            if function is None:
-                function = self._built(name)
-            return logged(function.answer)(event, None)
+        return lambda event: self.invoke(name, event)
 
-        return call
+    def invoke(self, name: str, event: bytes) -> object:
+        """Run the function's instance on an event, in this process."""
+        if self.clock.now() >= self._over_at.get(name, 0.0):
+            self.let_go(name)
+        if name not in self._functions:
+            self._functions[name] = self.built(name)
+        return logged(self._functions[name].answer)(event, None)
 
-    def _built(self, name: str) -> Function:
+    def let_go(self, name: str) -> None:
+        """The function's instance is gone; the next event finds a new one."""
+        function = self._functions.pop(name, None)
+        if function is not None:
+            function.house.close()
+
+    def built(self, name: str) -> Function:
+        """A new instance of the function, with new credentials."""
         fc = self.cloud.fc
-        props = fc.props(name)
-        environ = fc.environment(props, None) | {"REGISTRY_FILE": str(self._registry)}
-        environ |= credentials(fc.session(props))
+        environ = self.environ(name) | credentials(fc.session(fc.props(name)))
         # An instance does not outlive the credentials that it was started with.
-        self._over_at = self.clock.now() + 24 * 3600
-        self._functions[name] = BUILDERS[name](environ, self.now)
-        return self._functions[name]
+        self._over_at[name] = self.clock.now() + 24 * 3600
+        return BUILDERS[name](environ, self.now)
+
+    def environ(self, name: str) -> dict[str, str]:
+        """What s.yaml and the platform give the function, but for its credentials."""
+        fc = self.cloud.fc
+        return fc.environment(fc.props(name), None) | {"REGISTRY_FILE": str(self._registry)}
 
     def now(self) -> datetime:
+        """The virtual time."""
         return datetime.fromtimestamp(self.clock.now(), tz=timezone.utc)
 
     def post(self, name: str, **changes: Any) -> None:
+        """Send a sample request, changed so."""
         document = json.loads((ROOT / "events" / "requests" / f"{name}.json").read_text())
         self.post_raw(json.dumps({**document, **changes}).encode())
 
     def post_raw(self, body: bytes) -> None:
+        """Send any body to the request queue."""
         self.cloud.mns.send(ACCOUNT_A, "ecr-requests", body)
 
     def settle(self, seconds: float = 3600) -> None:
@@ -121,13 +158,16 @@ class PathSystem:
 
     @property
     def results(self) -> list[dict[str, Any]]:
+        """What the ticketing system has been told."""
         found = self.cloud.mns.queue(ACCOUNT_A, "ticketing-results").peek(1000)
         return [json.loads(message.body)["data"] for message in found]
 
     def outcomes(self, request_id: str) -> list[str]:
+        """What it has been told of one request, in order."""
         return [one["outcome"] for one in self.results if one["request_id"] == request_id]
 
     def problem(self, request_id: str) -> dict[str, Any]:
+        """What it has been told to be wrong with one request."""
         return next(
             one["problem"]
             for one in self.results
@@ -135,6 +175,7 @@ class PathSystem:
         )
 
     def calls(self, *products: str) -> list[str]:
+        """The actions that the cloud was asked for."""
         return [entry.action for entry in self.cloud.journal if entry.product in products]
 
     def raw_dead_letters(self, queue: str = "ecr-requests-dead") -> int:

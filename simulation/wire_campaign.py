@@ -1,0 +1,123 @@
+"""Sampled schedules through the wire, on all processes; what they came to, for people."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from simulation.bugs import planted
+from simulation.wire_run import minimised, run, told_whole
+from simulation.wire_schedules import WireSchedule, sampled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+MOST_BROKEN = 5
+"""How many broken schedules a process looks for, and how many are shown."""
+
+
+@dataclass
+class WireTally:
+    """What part of a campaign came to."""
+
+    count: int = 0
+    reached: Counter[str] = field(default_factory=Counter)
+    broken: list[tuple[WireSchedule, str]] = field(default_factory=list)
+
+    def add(self, other: WireTally) -> None:
+        """What another part came to, too."""
+        self.count += other.count
+        self.reached += other.reached
+        self.broken += other.broken
+
+
+def part(seeds: range, until: float, told: Callable[[int], None]) -> WireTally:
+    """Run the schedules of `seeds` until they, or the time (monotonic seconds), are over."""
+    tally = WireTally()
+    for seed in seeds:
+        if time.monotonic() > until or len(tally.broken) >= MOST_BROKEN:
+            break
+        schedule = sampled(seed)
+        outcome = run(schedule)
+        tally.count += 1
+        tally.reached += outcome.reached
+        if outcome.broken is not None:
+            tally.broken.append((schedule, str(outcome.broken)))
+        told(1)
+    return tally
+
+
+def caught(name: str, most: int, first: int = 1) -> tuple[int, str] | None:
+    """How many schedules it took to notice a planted bug, and how; None: not in `most`."""
+    with planted(name):
+        for count in range(1, most + 1):
+            outcome = run(sampled(first + count - 1))
+            if outcome.broken is not None:
+                return count, str(outcome.broken)
+    return None
+
+
+def campaign(screen: Console, schedules: int, first: int, minutes: float, commit: str) -> int:
+    """Run so many schedules or minutes, and show all; 1 where one has broken something."""
+    started = time.monotonic()
+    tally = _run(screen, schedules, first, started + minutes * 60)
+    took = time.monotonic() - started
+    for schedule, what in tally.broken[:MOST_BROKEN]:
+        screen.print(f"BROKEN {what}", style="bold red", markup=False)
+        screen.print(told_whole(minimised(schedule), commit), markup=False, highlight=False)
+    table = Table(title="Through the wire: what was reached", title_justify="left")
+    table.add_column("what")
+    table.add_column("how often", justify="right")
+    for name, count in sorted(tally.reached.items()):
+        table.add_row(name, f"{count:,}")
+    screen.print(table)
+    screen.print(
+        f"{tally.count:,} schedules from seed {first} at {commit} in {took:.0f} s "
+        f"({tally.count / took:.1f} a second), {len(tally.broken)} broken"
+    )
+    return int(bool(tally.broken))
+
+
+def replayed(screen: Console, seed: int, commit: str) -> int:
+    """Show one schedule whole; 1 where it breaks something."""
+    schedule = sampled(seed)
+    screen.print(told_whole(schedule, commit), markup=False, highlight=False)
+    return int(run(schedule).broken is not None)
+
+
+def _run(screen: Console, schedules: int, first: int, until: float) -> WireTally:
+    """The seeds, dealt out to all processes."""
+    processes = max(1, min(os.cpu_count() or 1, 8))
+    context = multiprocessing.get_context("spawn")  # a server's threads do not survive a fork
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    tally = WireTally()
+    with (
+        context.Manager() as manager,
+        context.Pool(processes) as pool,
+        Progress(*columns, TimeElapsedColumn(), console=screen) as progress,
+    ):
+        queue = manager.Queue()
+        task = progress.add_task("schedules through the wire", total=schedules)
+        shares = [range(first + one, first + schedules, processes) for one in range(processes)]
+        waiting = [pool.apply_async(_share, (share, until, queue)) for share in shares]
+        while any(not one.ready() for one in waiting):
+            time.sleep(0.2)
+            while not queue.empty():
+                progress.advance(task, queue.get())
+        for one in waiting:
+            tally.add(one.get())
+        progress.update(task, completed=tally.count)
+    return tally
+
+
+def _share(seeds: range, until: float, queue: Any) -> WireTally:
+    return part(seeds, until, queue.put)
