@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from simulation import campaign, claims, wire_campaign
+from simulation import campaign, claims
 from simulation.schedule import Schedule, Simulation
+from simulation.wire import campaign as wire_campaign
 
 ROOT = Path(__file__).parents[1]
 screen = Console() if sys.stdout.isatty() else Console(width=120, no_color=True)
@@ -39,11 +40,16 @@ def main(  # noqa: PLR0913 -- each is an option
     campaign.quiet()
     if replay_wire is not None:
         raise typer.Exit(wire_campaign.replayed(screen, replay_wire, _commit()))
-    if wire:
-        raise typer.Exit(wire_campaign.campaign(screen, wire, seed, minutes, _commit()))
     if replay is not None:
         raise typer.Exit(_replayed(campaign.sampled(replay)))
     started = time.monotonic()
+    if wire:
+        found = wire_campaign.campaign(screen, wire, seed, started + minutes * 60)
+        took = time.monotonic() - started
+        wire_campaign.show(screen, found, took, _commit())
+        if write:
+            claims.put(ROOT / "CLAIMS.md", wire=claims.wire_text(_facts(took, seed), found))
+        raise typer.Exit(int(bool(found.broken or found.unreached)))
     processes = max(1, min(os.cpu_count() or 1, 8))
     with multiprocessing.get_context("fork").Pool(processes) as pool:
         tally = _run(pool, processes, schedules, seed, started + minutes * 60)
@@ -55,16 +61,8 @@ def main(  # noqa: PLR0913 -- each is an option
     _show(tally, caught, took)
     missing = campaign.unreached(tally.reached)
     if write:
-        facts = claims.Facts(
-            commit=_commit(),
-            when=datetime.now(timezone.utc),
-            machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, "
-            f"Python {platform.python_version()}",
-            seconds=took,
-            first_seed=seed,
-        )
-        (ROOT / "CLAIMS.md").write_text(claims.text(facts, tally, caught))
-        screen.print("written to CLAIMS.md")
+        text = claims.ports_text(_facts(took, seed), tally, caught)
+        claims.put(ROOT / "CLAIMS.md", ports=text)
     uncaught = [name for name, found in caught.items() if found is None]
     if missing:
         screen.print(f"NOT REACHED: {', '.join(missing)}", style="yellow")
@@ -148,6 +146,17 @@ def _show(tally: campaign.Tally, caught: dict[str, Any], took: float) -> None:
     screen.print(
         f"{campaign.shown(total)} schedules in {took:.0f} s ({total / took:.0f} a second), "
         f"{len(tally.broken)} broken"
+    )
+
+
+def _facts(took: float, seed: int) -> claims.Facts:
+    return claims.Facts(
+        commit=_commit(),
+        when=datetime.now(timezone.utc),
+        machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, "
+        f"Python {platform.python_version()}",
+        seconds=took,
+        first_seed=seed,
     )
 
 

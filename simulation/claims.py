@@ -10,8 +10,10 @@ from simulation.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from simulation.campaign import Tally
+    from simulation.wire.campaign import WireTally
 
 _PROMISES = (
     ("A1", "Access is only ever asked for under a recorded lease and a recorded intent."),
@@ -62,6 +64,8 @@ _NOT_SAID = (
     "A9 (no secret is shown) is tested through the wire by tests/path/test_secrets.py, not here.",
 )
 
+_WIRE = "## Through the wire"
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -74,8 +78,49 @@ class Facts:
     first_seed: int
 
 
-def text(facts: Facts, tally: Tally, caught: dict[str, tuple[int, str] | None]) -> str:
-    """The whole document."""
+def put(path: Path, *, ports: str | None = None, wire: str | None = None) -> None:
+    """Write one half of the document anew; the other one stays as its campaign has written it."""
+    before, _, after = path.read_text("utf-8").partition(_WIRE) if path.exists() else ("", "", "")
+    halves = (ports or before.rstrip(), wire or (_WIRE + after).rstrip())
+    path.write_text("\n\n".join(half.strip() for half in halves) + "\n", "utf-8")
+
+
+def wire_text(facts: Facts, tally: WireTally) -> str:
+    """The half that the campaign through the wire writes."""
+    rate = tally.count / facts.seconds
+    lines = [
+        _WIRE,
+        "",
+        "The official SDKs against localcloud, which checks signatures, policies and quotas, on a virtual clock; "
+        "functions and ledger (SQLite) as shipped. Random schedules: tickets about up to three instances, messages "
+        "duplicated, late and out of order, batches repeated, instances that die at any SDK call or ledger "
+        "statement, calls cut, throttled and answered with errors before and after their effect, credentials "
+        "that run out, roles, accounts and instances that vanish (a role may return), up to three of "
+        "localcloud's switches. Then no more faults: access is what the live leases want, before a sweep where "
+        "no account has suffered, and after one everywhere (of what is gone for good only: not attached "
+        "twice, and its requests are answered or lie in a dead-letter queue); every request has one "
+        "answer, all copies are equal to the byte, the audit trail verifies.",
+        "",
+        f"- Run {facts.when:%Y-%m-%d %H:%M} UTC on {facts.machine}, from commit {facts.commit}, "
+        f"in {facts.seconds:.0f} s ({rate:.1f} schedules a second).",
+        f"- {tally.count:,} schedules, seeds from {facts.first_seed}; {len(tally.broken)} broke something."
+        + (
+            f" That means p < {3 / tally.count:.1e} at 95 % *of that distribution of schedules*."
+            if tally.count and not tally.broken
+            else ""
+        ),
+        "- A message is duplicated six times in a schedule at most: one that waits comes again, and "
+        "would double each time.",
+        "",
+        "| situation | how often |",
+        "|---|---|",
+        *(f"| {name} | {count:,} |" for name, count in sorted(tally.reached.items())),
+    ]
+    return "\n".join(lines)
+
+
+def ports_text(facts: Facts, tally: Tally, caught: dict[str, tuple[int, str] | None]) -> str:
+    """The half that the campaign at the ports writes."""
     total = tally.schedules.total()
     random = tally.schedules["random"]
     lines = [
@@ -109,7 +154,8 @@ def text(facts: Facts, tally: Tally, caught: dict[str, tuple[int, str] | None]) 
         "Faults: crash before and after, call not sent, reply lost, `Conflict.Lock`, throttling, unknown "
         "code, refusal, a write that lands after everything, stale looks, messages twice or late or out of "
         "order, two instances interleaved (at most two standing still at once, for up to 100 s), a cloud "
-        "that forgets tokens, a ledger that does not answer, before or after it wrote.",
+        "that forgets tokens, a ledger that does not answer, before or after it wrote, messages that are given "
+        "up after two attempts, one or two sweeps at once while faults are on.",
         "",
         "Assumed:",
         "",

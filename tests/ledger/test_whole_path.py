@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.audit import verify
 from shared.ledger.sql import SqlLedger
-from simulation.wire import WireSystem
+from simulation.wire.system import WireSystem
 
 
 def test_tickets_get_their_access_and_give_it_back_and_the_trail_is_whole(tmp_path, url):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from localcloud.behaviour import DeliveryFault, Fault
-from simulation.wire import WireSystem
+from simulation.wire.system import WireSystem
 
 CALLS = [
     ("sts", "AssumeRole"),

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from operations.__main__ import app
-from simulation.wire import WireSystem
+from simulation.wire.system import WireSystem
 
 
 @pytest.fixture

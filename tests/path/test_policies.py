@@ -8,7 +8,7 @@ import json
 import pytest
 
 from localcloud import worldfile
-from simulation.wire import ROOT, WireSystem
+from simulation.wire.system import ROOT, WireSystem
 
 POLICIES = ROOT / "infra" / "policies"
 NAMES = ("authorize", "authorize-assume", "attach", "account-b")

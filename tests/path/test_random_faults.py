@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from simulation import wire_campaign
 from simulation.bugs import planted
-from simulation.wire_run import minimised, run, told_whole
-from simulation.wire_schedules import Event, Stop, WireSchedule, sampled
+from simulation.wire import campaign as wire_campaign
+from simulation.wire.run import minimised, run, told_whole
+from simulation.wire.schedules import Event, Stop, WireSchedule, sampled
 
 
 @pytest.mark.parametrize("seed", range(1, 25))

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from localcloud.behaviour import Fault
 from shared.log import captured
 from shared.registry import external_id
-from simulation.wire import ENVIRON, WireSystem
+from simulation.wire.system import ENVIRON, WireSystem
 
 
 def everything_secret(system):

@@ -9,7 +9,7 @@ from typing import Literal, get_args, get_origin
 import pytest
 
 from localcloud.behaviour import Switches
-from simulation.wire import WireSystem
+from simulation.wire.system import WireSystem
 
 NUMBERS = {
     "grant_visible_after_seconds": [3.0, 20.0],

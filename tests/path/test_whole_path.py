@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from simulation.wire import WireSystem
+from simulation.wire.system import WireSystem
 
 OF_VPC = ("CreateExpressConnectRouterAssociation", "DescribeExpressConnectRouterAssociation")
 OF_VBR = ("AttachExpressConnectRouterChildInstance", "DescribeExpressConnectRouterChildInstance")

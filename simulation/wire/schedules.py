@@ -13,8 +13,8 @@ from functools import cache
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from localcloud.behaviour import Switches
-from simulation.seams import CALL, KINDS, STATEMENT
-from simulation.wire import BUILDERS, ROOT
+from simulation.wire.seams import CALL, KINDS, STATEMENT
+from simulation.wire.system import BUILDERS, ROOT
 
 POST = "post"
 OVER = "credentials over"
@@ -84,7 +84,7 @@ class Ordered(NamedTuple):
 
 
 class Stop(NamedTuple):
-    """What happens at a `call` or a `statement`, by its number: see `simulation.seams`."""
+    """What happens at a `call` or a `statement`, by its number: see `simulation.wire.seams`."""
 
     of: str
     number: int

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from localcloud.fc import Deployment
     from localcloud.world import World
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ACCOUNT_A = "1000200030004000"
 ENVIRON = {
     "LEDGER_URL": "sqlite://",

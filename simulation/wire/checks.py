@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 from shared.audit import verify
 from shared.contract import read_request
 from simulation.invariants import Broken
-from simulation.wire import ACCOUNT_A
-from simulation.wire_schedules import FOR_GOOD, SAMPLES
+from simulation.wire.schedules import FOR_GOOD, SAMPLES
+from simulation.wire.system import ACCOUNT_A
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from shared.ledger import Ledger
-    from simulation.wire_run import FaultySystem
+    from simulation.wire.run import FaultySystem
 
 ATTEMPTS: Final = 20
 """How often a message comes before it is given up, as the functions have it by default."""

@@ -18,12 +18,10 @@ from functions.wiring import House
 from localcloud.behaviour import DeliveryFault, Fault
 from shared.dead_letters import DeadLetters
 from shared.sweep import Sweep
-from simulation import wire_checks
 from simulation.invariants import Broken
 from simulation.schedule import Crash
-from simulation.seams import Seams, installed
-from simulation.wire import ACCOUNT_A, WireSystem
-from simulation.wire_schedules import (
+from simulation.wire import checks
+from simulation.wire.schedules import (
     ACCOUNT_GOES,
     INSTANCE_GOES,
     OVER,
@@ -35,6 +33,8 @@ from simulation.wire_schedules import (
     document,
     lighter,
 )
+from simulation.wire.seams import Seams, installed
+from simulation.wire.system import ACCOUNT_A, WireSystem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -288,13 +288,13 @@ class FaultySystem(WireSystem):
         try:
             raw = self._redrive(house)
             if not raw and not self.lost:
-                wire_checks.access("B", self, house.ledger)
+                checks.access("B", self, house.ledger)
             self.settle(7200)
             self.clock.advance(45 * 60)
             swept = self._sweep(house)
             self.reached["woken by the sweep"] += swept
             self.settle(7200)
-            self.reached += wire_checks.at_rest(self, house.ledger)
+            self.reached += checks.at_rest(self, house.ledger)
         finally:
             house.close()
 

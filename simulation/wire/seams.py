@@ -24,8 +24,8 @@ from functions import triggers, wiring
 from shared import registry
 from shared.ledger import LedgerUnavailable
 from shared.ledger.sql import SqlLedger
-from simulation import transport
 from simulation.schedule import Crash
+from simulation.wire import transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

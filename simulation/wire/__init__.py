@@ -1,0 +1,1 @@
+"""The campaign through the wire: the real SDKs against localcloud, on a virtual clock."""
