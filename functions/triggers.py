@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
@@ -56,6 +57,33 @@ def _time(text: str) -> datetime:
         except ValueError:
             continue
     raise BadEvent("the event's time has an unknown form")
+
+
+@dataclass(frozen=True)
+class TimerOptions:
+    """What a timer's payload, or who invokes the function by hand, may ask for."""
+
+    dry_run: bool = False
+
+
+def timer_options(event: bytes) -> TimerOptions:
+    """The options in a timer's payload, which is JSON in a string: `{"dry_run": true}`.
+
+    Whoever invokes the function by hand may send the payload alone. An empty payload asks for
+    nothing special.
+
+    Raises:
+        BadEvent: It asks for something that there is not: nothing is done on a misunderstanding.
+    """
+    try:
+        document = json.loads(event) if event.strip() else {}
+        if "payload" in document:
+            document = json.loads(document["payload"]) if document["payload"] else {}
+        if document.keys() <= {"dry_run"} and type(document.get("dry_run", False)) is bool:
+            return TimerOptions(**document)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        pass
+    raise BadEvent('the payload may be empty, or {"dry_run": true}')
 
 
 def answer_each(messages: Iterable[Message], inbox: Inbox, worker: Worker) -> int:

@@ -44,6 +44,9 @@ class Settings(Model):
     region: RegionId
     queue: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,119}$")]
     dead_letter_queue: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,119}$")]
+    attachment_queue: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,119}$")] = (
+        "ecr-attachments"
+    )
     result_topic: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,119}$")]
     ledger_url: SecretStr
     registry_file: str = "registry.yaml"
@@ -107,13 +110,13 @@ class House:
         self.messages = Messages(self.endpoint("MNS"), self.credentials)
         self.router = Router(self.endpoint("EXPRESSCONNECTROUTER"), self.settings.region)
         self.trail = Trail(self.ledger, now)
-        self.announcer = Announcer(
-            self.ledger,
-            lambda body, tag: self.messages.publish(self.settings.result_topic, body, tag),
-            source=f"acs:fc:{self.settings.region}:{self.settings.account_uid}:ecr-authorization",
-            now=now,
-            trail=self.trail,
-        )
+        place = f"{self.settings.region}:{self.settings.account_uid}"
+        self.source = f"acs:fc:{place}:ecr-authorization"
+        self.announcer = Announcer(self.ledger, self.publish, self.source, now, self.trail)
+
+    def publish(self, body: str, tag: str) -> None:
+        """A result is on the topic. May raise CloudFailure."""
+        self.messages.publish(self.settings.result_topic, body, tag)
 
     def endpoint(self, service: Service) -> str:
         """Where `service` is reached."""

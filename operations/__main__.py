@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from functions.cleanup.handler import sweep as sweeping
 from functions.wiring import House, utc_now
 from shared.audit import verify
 from shared.cloud.credentials import NoCredentials
@@ -19,7 +20,6 @@ from shared.cloud.errors import CloudFailure
 from shared.dead_letters import DeadLetters
 from shared.ledger import LedgerUnavailable, NewerLedger
 from shared.registry import BadRegistry
-from shared.sweep import Sweep
 
 app = typer.Typer(
     help="Look after the authorizations: dead letters, the sweep, the audit trail. Reads the "
@@ -80,22 +80,10 @@ def redrive(
 
 
 @app.command()
-def sweep(
-    requests: Annotated[str, typer.Option(help="The request queue")] = "ecr-requests",
-    attachments: Annotated[str, typer.Option(help="The attachment queue")] = "ecr-attachments",
-) -> None:
+def sweep() -> None:
     """Pick up what lies: stuck requests, unpublished results, due authorizations."""
-    house = _house()
     try:
-        swept = Sweep(
-            ledger=house.ledger,
-            announcer=house.announcer,
-            trail=house.trail,
-            send=house.messages.send,
-            requests=requests,
-            attachments=attachments,
-            now=utc_now,
-        ).run()
+        swept = sweeping(_house()).run()
     except (CloudFailure, LedgerUnavailable) as error:
         raise _failed(error) from None
     screen.print(f"{swept.published} published, {swept.resent} resent, {swept.woken} woken")

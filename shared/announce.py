@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.audit import Trail
-    from shared.authorization import Authorization, OpenRequest
+    from shared.authorization import Authorization, Lease, OpenRequest
     from shared.contract import Outcome
 
 log = structlog.get_logger()
@@ -139,6 +139,21 @@ def owed(record: Authorization, entry: OpenRequest, outcome: Outcome) -> ResultB
         expires_at=lease.expires_at if lease and outcome in ("granted", "attached") else None,
         held_by=tuple(held.ticket for held in record.live_leases) if outcome == "revoked" else (),
         problem=problem if outcome in ("rejected", "failed") else None,
+    )
+
+
+def expiring(record: Authorization, lease: Lease) -> ResultBody:
+    """What the ticket of a lease is told that ends soon. Pure."""
+    return ResultBody(
+        outcome="expiring",
+        final=False,
+        request_id=lease.id,
+        ticket=lease.ticket,
+        action="grant",
+        authorization=record.id,
+        peer_account_uid=record.id.ecr_owner_uid,
+        peer_ecr_id=record.id.ecr_id,
+        expires_at=lease.expires_at,
     )
 
 

@@ -98,8 +98,9 @@ class Authorization(Model):
 
     `closed` names revokes that have their answer: a late copy must not end a later lease.
     `turn` is the moment that the next write has reserved. `unanswered_at` is when a write was last
-    made that had no answer: it may yet land. `due_at` is when the sweep is to look after
-    the authorization, should nobody have done so by then.
+    made that had no answer, and `unanswered_step` which: it may yet land. `due_at` is when the
+    sweep is to look after the authorization, should nobody have done so by then. `unverified` is
+    the code with which account B could not be looked at.
     """
 
     id: AuthorizationId
@@ -113,7 +114,9 @@ class Authorization(Model):
     lock: Lock | None = None
     turn: Reserved | None = None
     unanswered_at: datetime | None = None
+    unanswered_step: str | None = None
     due_at: datetime | None = None
+    unverified: str | None = None
 
     @property
     def live_leases(self) -> tuple[Lease, ...]:
@@ -180,9 +183,12 @@ class Authorization(Model):
         """
         present = authorized_at is not None
         contradicts = self.grant.said == ("revoke" if present else "grant")
-        if contradicts and _is_recent(self.grant.said_at, at):
-            return self.with_grant("settling")
-        seen = self.next_generation() if contradicts else self
+        verified = self.model_copy(update={"unverified": None}) if self.unverified else self
+        if (contradicts and _is_recent(self.grant.said_at, at)) or (
+            not present and self._may_yet_show("grant", at)
+        ):
+            return verified.with_grant("settling")
+        seen = verified.next_generation() if contradicts else verified
         if contradicts or not present:
             seen = seen.with_grant(seen.grant.state, said=None, said_at=None)
         return seen.with_grant("present" if present else "absent", authorized_at=authorized_at)
@@ -196,11 +202,18 @@ class Authorization(Model):
         )
         if contradicts and _is_recent(self.association.said_at, at):
             return self.with_association("creating" if state == "absent" else "deleting")
+        if state == "absent" and self._may_yet_show("associate", at):
+            return self.with_association("creating")
         seen = self.next_generation() if contradicts else self
         if contradicts or state == "absent":
             seen = seen.with_association(seen.association.state, said=None, said_at=None)
         doubled = state == "doubled"
         return seen.with_association(state, association_id=association_id, doubled=doubled)
+
+    def _may_yet_show(self, step: str, at: datetime) -> bool:
+        """A call without an answer may have given what nobody wants; it is too young to be seen."""
+        is_ours = self.unanswered_step == step and not self.live_leases
+        return is_ours and _is_recent(self.unanswered_at, at)
 
     def doubted(self) -> Authorization:
         """What was seen is memory now: it must be looked at again before it is relied on."""

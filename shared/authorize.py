@@ -109,19 +109,21 @@ class Authorize:
                 return None
             if earlier.outcome is not None:
                 self._answer_again(request)
-                return None
+                # Its first message may have put others' access in doubt, and come again for that.
+                return self.settler.settle(request.authorization, known_only=True)
             record = earlier
         problem = self._refusal(record)
         if problem is not None:
             self._reject(request, problem)
             return None
+        wanted = policy.with_end(request, self.registry, record.received_at)
         return self.settler.settle(
             request.authorization,
-            lambda known: leases.take(known, request, record.sent_at, self.now()),
+            lambda known: leases.take(known, wanted, record.sent_at, self.now()),
         )
 
     def _answer_again(self, request: Request) -> None:
-        """A repeated request that has its answer is given that again, and no call is made."""
+        """A repeated request that has its answer is given that again."""
         last = final_of(self.ledger.results(request.request_id))
         if last is not None:
             log.info("request_repeated", outcome=last.result.data.outcome)
@@ -134,7 +136,11 @@ class Authorize:
         if known is not None and _is_taken(known[0], request):
             return None
         problem = policy.refusal(
-            request, self.registry, record.received_at, is_known=known is not None
+            policy.with_end(request, self.registry, record.received_at),
+            self.registry,
+            record.received_at,
+            is_known=known is not None,
+            is_held=known is not None and bool(known[0].live_leases),
         )
         if problem is None and request.action == "revoke":
             found = known[0] if known else Authorization(id=request.authorization)

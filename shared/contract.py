@@ -44,7 +44,9 @@ Text = Annotated[
 ]
 InstanceType = Literal["VPC", "VBR"]
 
-Outcome = Literal["granted", "attached", "revoking", "detached", "revoked", "rejected", "failed"]
+Outcome = Literal[
+    "granted", "attached", "expiring", "revoking", "detached", "revoked", "rejected", "failed"
+]
 FINAL: Final[frozenset[str]] = frozenset({"attached", "revoked", "rejected", "failed"})
 """Outcomes after which a request has its answer; `granted` is final where A attaches by hand."""
 
@@ -161,13 +163,17 @@ _ID_FIELDS: Final = tuple(AuthorizationId.model_fields)
 
 
 class Wake(Model):
-    """A message of the sweep: somebody is to look after this authorization."""
+    """A message of the sweep or the clean-up: somebody is to look after this authorization.
+
+    `look`: what is remembered of both accounts is in doubt, and is looked at anew.
+    """
 
     wake: AuthorizationId
+    look: bool = False
 
     def body(self) -> str:
         """The message's body."""
-        return self.model_dump_json()
+        return self.model_dump_json(exclude_defaults=True)
 
 
 class Problem(Model):
@@ -267,14 +273,14 @@ def read_result(document: dict[str, Any]) -> Result:
         raise BadMessage(_in_words(error)) from None
 
 
-def read_wake(document: dict[str, Any]) -> AuthorizationId:
-    """The authorization that a message of the sweep wakes: `{"wake": {…}}`.
+def read_wake(document: dict[str, Any]) -> Wake:
+    """The authorization that a message wakes: `{"wake": {…}}`.
 
     Raises:
         BadMessage: It is none.
     """
     try:
-        return Wake.model_validate_json(to_json(document)).wake
+        return Wake.model_validate_json(to_json(document))
     except ValidationError as error:
         raise BadMessage(_in_words(error)) from None
 

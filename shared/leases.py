@@ -21,6 +21,9 @@ CLOSED_KEPT: Final = 64
 STUCK_AFTER: Final = timedelta(minutes=30)
 """How long work may lie before the sweep wakes it: longer than a lock lasts."""
 
+UNVERIFIED_AFTER: Final = timedelta(days=1)
+"""How long an account B that could not be looked at is left alone."""
+
 LATE_AFTER: Final = timedelta(minutes=15)
 """How late a write may still land whose answer was lost."""
 
@@ -172,13 +175,21 @@ def with_due(record: Authorization, step: Step, now: datetime) -> Authorization:
     return record.model_copy(update={"due_at": late + LATE_AFTER if late else None})
 
 
-def woken(record: Authorization, now: datetime) -> Authorization:
-    """The record once the sweep has come to it: a write that may have landed late is looked for."""
+def woken(record: Authorization, now: datetime, *, look: bool = False) -> Authorization:
+    """The record once the sweep has come to it: a write that may have landed late is looked for.
+
+    Args:
+        record: The authorization.
+        now: The time.
+        look: Somebody has seen something else than what is remembered.
+    """
     late = record.unanswered_at
-    if late is None or now < late + LATE_AFTER:
-        return record
-    record = record.model_copy(update={"unanswered_at": None})
-    return record.with_grant("unknown").with_association("unknown")
+    landed = late is not None and now >= late + LATE_AFTER
+    if landed:
+        record = record.model_copy(update={"unanswered_at": None, "unanswered_step": None})
+    if landed or look:
+        return record.with_grant("unknown").with_association("unknown")
+    return record
 
 
 def seen(record: Authorization) -> Seen:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.contract import Request
-    from shared.registry import Account, Allowed, Registry
+    from shared.registry import Account, Allowed, Ecr, Registry
 
 _REGISTER: Final = "Have the network team add it to registry.yaml, then ask with a new request id."
 
@@ -23,8 +23,24 @@ VBR_STEPS: Final = (
 )
 
 
+def with_end(request: Request, registry: Registry, now: datetime) -> Request:
+    """The request with the end that the registry gives to a lease whose ticket gives none."""
+    if request.action != "grant" or request.expires_at is not None:
+        return request
+    ecr, account = _entries(request, registry)
+    days = [one.default_lease_days for one in (ecr, account) if one and one.default_lease_days]
+    if not days:
+        return request
+    return request.model_copy(update={"expires_at": now + timedelta(days=min(days))})
+
+
 def refusal(
-    request: Request, registry: Registry, now: datetime, *, is_known: bool = False
+    request: Request,
+    registry: Registry,
+    now: datetime,
+    *,
+    is_known: bool = False,
+    is_held: bool = False,
 ) -> Problem | None:
     """Why `request` may not be, or None where it may.
 
@@ -34,6 +50,7 @@ def refusal(
         now: The time.
         is_known: The ledger knows the authorization: it may be revoked then, though it may no
             longer be given.
+        is_held: A live lease holds it: one more lease only renews.
     """
     ecr = registry.ecrs.get(request.ecr_id)
     if ecr is None:
@@ -54,7 +71,9 @@ def refusal(
     if request.action == "revoke" and is_known:
         return None
     return _place_refusal(request, account) or (
-        None if request.action == "revoke" else _grant_refusal(request, account, now)
+        None
+        if request.action == "revoke"
+        else _grant_refusal(request, registry, now, is_held=is_held)
     )
 
 
@@ -76,8 +95,22 @@ def _place_refusal(request: Request, account: Account) -> Problem | None:
     return _instance_refusal(request, allowed)
 
 
-def _grant_refusal(request: Request, account: Account, now: datetime) -> Problem | None:
-    return _vbr_refusal(request, account) or _expiry_refusal(request, account, now)
+def _grant_refusal(
+    request: Request, registry: Registry, now: datetime, *, is_held: bool
+) -> Problem | None:
+    freeze = registry.frozen(now)
+    if freeze is not None and not is_held:
+        return _problem(
+            "frozen",
+            f"No new access is given until {freeze.until.isoformat()}: {freeze.reason}.",
+            "Ask with a new request id when the freeze is over. Renewals are taken meanwhile.",
+        )
+    account = registry.accounts[request.instance_owner_uid]
+    return _vbr_refusal(request, account) or _expiry_refusal(request, registry, now)
+
+
+def _entries(request: Request, registry: Registry) -> tuple[Ecr | None, Account | None]:
+    return registry.ecrs.get(request.ecr_id), registry.accounts.get(request.instance_owner_uid)
 
 
 def _instance_refusal(request: Request, allowed: Allowed) -> Problem | None:
@@ -108,20 +141,22 @@ def _vbr_refusal(request: Request, account: Account) -> Problem | None:
     return None
 
 
-def _expiry_refusal(request: Request, account: Account, now: datetime) -> Problem | None:
+def _expiry_refusal(request: Request, registry: Registry, now: datetime) -> Problem | None:
     if request.expires_at is not None and request.expires_at <= now:
         return _problem(
             "expiry_in_the_past",
             "expires_at is already over.",
             "Ask with a later expires_at and a new request id.",
         )
-    longest = account.longest_lease_days
+    given = [one.longest_lease_days for one in _entries(request, registry) if one]
+    longest = min((days for days in given if days is not None), default=None)
     if longest is None:
         return None
     if request.expires_at is None or request.expires_at - now > timedelta(days=longest):
         return _problem(
             "lease_too_long",
-            f"A lease of account {request.instance_owner_uid} may last {longest} days at most.",
+            f"A lease of account {request.instance_owner_uid} on {request.ecr_id} may last "
+            f"{longest} days at most.",
             f"Ask with an expires_at within {longest} days and a new request id.",
         )
     return None

@@ -91,7 +91,7 @@ class Run:
     acts: bool = False
     locked_out: bool = False
     turn: Reserved | None = None
-    unanswered_at: datetime | None = None
+    unanswered: tuple[datetime | None, str | None] = (None, None)
     refused: dict[Step, Refused] = field(default_factory=dict)
     tries: Counter[Step] = field(default_factory=Counter)
 
@@ -178,7 +178,7 @@ class Run:
         if not holds:
             return record.model_copy(update={"lock": None})
         if step is not None and step.has_effect and step not in self.refused:
-            self.unanswered_at = record.unanswered_at
+            self.unanswered = (record.unanswered_at, record.unanswered_step)
             record = _asked(record, step, self.settler.now())
         until = self.settler.now() + timedelta(seconds=self.settler.lock_seconds)
         return record.model_copy(update={"lock": Lock(holder=self.holder, until=until)})
@@ -259,7 +259,8 @@ class Run:
         if not step.has_effect:
             return unchanged
         self.turn = None
-        over = {"unanswered_at": self.unanswered_at, "turn": None}
+        at, which = self.unanswered
+        over = {"unanswered_at": at, "unanswered_step": which, "turn": None}
         return lambda record: record.model_copy(update=over)
 
     def _fail(
@@ -267,8 +268,10 @@ class Run:
     ) -> tuple[Change, Again | None]:
         problem = problem_of(failure, step)
         failed = self.settler.failed(record, step, problem)
-        if failed == record:  # nobody is left to tell: it is the sweep's and the operators' now
-            return unchanged, Again(problem.code, failure=problem)
+        if failed == record:  # nobody is left to tell: it is the clean-up's and the operators' now
+            look = step is Step.LOOK_AT_GRANT
+            noted = _unverified(problem, self.settler.now()) if look else unchanged
+            return noted, Again(problem.code, wait="person", failure=problem)
         return lambda latest: self.settler.failed(latest, step, problem), None
 
     def _note(
@@ -371,6 +374,12 @@ def _overdue(step: Step) -> Problem:
     )
 
 
+def _unverified(problem: Problem, now: datetime) -> Change:
+    """Account B cannot be looked at: the sweep comes back to it, but not soon."""
+    note = {"unverified": problem.code, "due_at": now + leases.UNVERIFIED_AFTER}
+    return lambda latest: latest.model_copy(update=note)
+
+
 def _awake(record: Authorization, worker: Worker) -> Authorization:
     """Time has passed since what was on its way was seen: it must be looked at again."""
     if worker == "authorize" and record.grant.state == "settling":
@@ -384,7 +393,7 @@ def _awake(record: Authorization, worker: Worker) -> Authorization:
 
 def _asked(record: Authorization, step: Step, now: datetime) -> Authorization:
     """What the step changes is not known from here on, until its answer is on record."""
-    record = record.model_copy(update={"unanswered_at": now})
+    record = record.model_copy(update={"unanswered_at": now, "unanswered_step": step.value})
     if step in (Step.GRANT, Step.REVOKE):
         return record.with_grant("unknown")
     if step is Step.ASSOCIATE:

@@ -85,12 +85,16 @@ class Settler:
             run.release()
             raise
 
-    def wake(self, of: AuthorizationId) -> Again | None:
-        """Go on where work lies, as the sweep has found it.
+    def wake(self, message: Wake) -> Again | None:
+        """Go on where work lies, as the sweep or the clean-up has found it.
 
         A wait for a person is left to the next sweep, so that messages do not multiply.
         """
-        again = self.settle(of, lambda record: leases.woken(record, self.now()), known_only=True)
+
+        def woken(record: Authorization) -> Authorization:
+            return leases.woken(record, self.now(), look=message.look)
+
+        again = self.settle(message.wake, woken, known_only=True)
         return None if again is None or again.wait == "person" else again
 
     def is_open(self, of: ResultBody) -> bool:

@@ -299,7 +299,7 @@ def _() -> list[tuple[Any, str, Any]]:
 
 @bug("a write that lands late is never looked for")
 def _() -> list[tuple[Any, str, Any]]:
-    return [(leases, "woken", lambda record, now: record)]
+    return [(leases, "woken", lambda record, now, *, look=False: record)]
 
 
 @bug("the sweep finds nothing")

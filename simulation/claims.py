@@ -41,7 +41,11 @@ _PROMISES = (
     ),
     ("A10", "No call names what the registry does not."),
     ("B1", "Once the queues are drained, before any sweep, access is what the live leases want."),
-    ("B2", "Every request taken has exactly one answer, and the audit trail verifies."),
+    (
+        "B2",
+        "Every request taken has exactly one answer, one that failed or was rejected holds no lease, and "
+        "the audit trail verifies.",
+    ),
     (
         "C1–C3",
         "After late landings and one sweep (two where something landed late) the same holds again.",

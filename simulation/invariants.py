@@ -247,3 +247,7 @@ class Invariants(Watch):
                 )
             if record.outcome is None:
                 raise Broken("B2", f"{request_id} is not finished on the ledger")
+            known = self._record(record.request.authorization.key)
+            lease = known.lease(request_id) if known else None
+            if record.outcome in ("failed", "rejected") and lease is not None and lease.is_live:
+                raise Broken("B2", f"{request_id} is told {record.outcome}, and its lease is live")

@@ -34,6 +34,7 @@ class MemoryLedger:
         self.outbox: dict[str, ResultRecord] = {}
         self.chains: dict[str, list[Entry]] = {}
         self.turns: dict[str, tuple[Turn, int]] = {}
+        self.notes: dict[str, tuple[str, int]] = {}
         self.lost_writes = 0
         self.moved = 0
 
@@ -110,6 +111,29 @@ class MemoryLedger:
             if one.due_at is not None and one.due_at <= now
         ]
         return [one.id for *_, one in sorted(found, key=lambda row: row[:2])][:limit]
+
+    def authorizations(
+        self, prefix: str, after: str, limit: int
+    ) -> list[tuple[str, Authorization | None]]:
+        """Authorizations by their key."""
+        keys = sorted(key for key in self.records if key.startswith(prefix) and key > after)
+        return [(key, self.records[key][0]) for key in keys[:limit]]
+
+    def note(self, key: str) -> tuple[str, int] | None:
+        """What is noted under a key."""
+        return self.notes.get(key)
+
+    def put_note(self, key: str, text: str, version: int) -> bool:
+        """Update if `version` is still the note's."""
+
+        def effect() -> bool:
+            known = self.notes.get(key)
+            if (known[1] if known else 0) != version:
+                return False
+            self.notes[key] = (text, version + 1)
+            return True
+
+        return bool(self.perform("ledger put_note", effect))
 
     def add_result(self, record: ResultRecord) -> ResultRecord:
         """Put if absent."""

@@ -22,8 +22,12 @@ from shared.announce import Announcer
 from shared.attach import AccountA, Attach
 from shared.audit import Trail
 from shared.authorize import AccountB, Authorize
+from shared.cleanup.findings import Shown
+from shared.cleanup.notes import CHAIN
+from shared.cleanup.run import Cleanup
 from shared.cloud.errors import CloudFailure, failure
 from shared.cloud.router import NOT_ASSOCIATED, Association
+from shared.contract import AuthorizationId
 from shared.inbox import Inbox, Message, Pace
 from shared.ledger.sql import SqlLedger
 from shared.settle import Settler
@@ -33,7 +37,6 @@ from shared.turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shared.contract import AuthorizationId
     from shared.registry import Registry
 
 ROOT = Path(__file__).parents[1]
@@ -44,7 +47,7 @@ LOCK_SECONDS = 165.0
 AGAIN_AFTER = timedelta(seconds=15)
 """When EventBridge hands over a batch again that failed."""
 TIMER = "timer"
-"""Its messages are the timer's: each runs the sweep."""
+"""Its messages are the timer's: each runs the sweep and the clean-up."""
 FEEDS = {"granted": "attachments", "revoking": "attachments", "detached": "requests"}
 
 
@@ -76,6 +79,7 @@ class Ports:
     trouble: Callable[[str, str], Exception | None] = lambda name, when: None
     watch: Watch = field(default_factory=Watch)
     before: dict[str, tuple[datetime, datetime | None, Association]] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
     tokens_kept: bool = True
     replays: int = 0
     subject: str = ""
@@ -225,10 +229,35 @@ class Ports:
 
         self._call("publish", effect)
 
+    # Account A's listings ------------------------------------------------------------------------
+
+    def exists(self, credentials: Any, ecr_id: str) -> bool:
+        """Account A shows the ECR."""
+        found: bool = self._call("list_routers", lambda: ecr_id not in self.gone)
+        return found
+
+    def show(self, credentials: Any, ecr_id: str, owner_uid: str, at: datetime) -> Shown:
+        """All grants and associations of the ECR."""
+
+        def effect() -> Shown:
+            shown = Shown(at)
+            for key, granted_at in self.grants.items():
+                if key.startswith(f"{ecr_id}:"):
+                    shown.add_grant(AuthorizationId.of_key(key), granted_at)
+            for key in self.associations:
+                for association_id in self.standing(key):
+                    if key.startswith(f"{ecr_id}:") and association_id not in self.leaving:
+                        shown.add_association(AuthorizationId.of_key(key), association_id)
+            return shown
+
+        found: Shown = self._call("list_ecr", effect)
+        return found
+
     @property
     def outcomes(self) -> list[tuple[str, str]]:
         """Request id and outcome of each result, in order."""
-        return [(one["data"]["request_id"], one["data"]["outcome"]) for one in self.published]
+        told = [one["data"] for one in self.published if one["subject"] != CHAIN]
+        return [(one["request_id"], one["outcome"]) for one in told]
 
 
 @cache
@@ -268,6 +297,21 @@ class System:
         self.sweep = Sweep(
             ledger=self.ledger,
             announcer=self.announcer,
+            trail=self.trail,
+            send=self.ports.send,
+            requests="requests",
+            attachments="attachments",
+            now=self._now,
+        )
+        ports: Any = self.ports
+        self.cleanup = Cleanup(
+            ledger=self.ledger,
+            listings=ports,
+            credentials=lambda: ports,
+            registry=self.registry,
+            announcer=self.announcer,
+            publish=self.ports.publish,
+            source="test",
             trail=self.trail,
             send=self.ports.send,
             requests="requests",
@@ -319,6 +363,7 @@ class System:
         """Hand one message to its function."""
         if queue == TIMER:
             self.sweep.run()
+            self.cleanup.run()
             return
         pace = Pace(max_attempts=self.max_attempts)
         inbox = Inbox(queue, f"{queue}-dead", self.ports.send, pace, lambda: 0.5, self.trail)

@@ -146,7 +146,7 @@ class Simulation:
             ended_otherwise = self.reached[REFUSED] or (may_give_up and self.reached[GAVE_UP])
             standing = () if ended_otherwise else scenario.standing
             self.quiet = True
-            if not self.late and not ended_otherwise:
+            if not self.late and not self.reached["landed late"] and not ended_otherwise:
                 self.watch.at_rest("B", standing, scenario.gone)
             self._land()
             self._sweep()
@@ -296,7 +296,12 @@ class Simulation:
         self.ports.queues.setdefault(delivery.queue, []).append((due, delivery.body))
 
     def _swept_meanwhile(self) -> None:
-        """Sweeps while faults are still on, and all at once where there are several."""
+        """Sweeps while faults are still on, and all at once where there are several.
+
+        They come so late that what may land late has landed before them.
+        """
+        if self.schedule.sweeps:
+            self._land()
         for _ in range(self.schedule.sweeps):
             due = self.ports.now + timedelta(minutes=45)
             self.ports.queues.setdefault(TIMER, []).append((due, ""))
@@ -314,6 +319,7 @@ class Simulation:
             except CloudFailure:
                 continue
             self.reached["landed late"] += 1
+        self.late.clear()
         self.watch.landing = False
 
     def _sweep(self) -> None:
@@ -322,7 +328,7 @@ class Simulation:
         swept = self.system.sweep.run()
         self.reached["woken by the sweep"] += swept.woken
         self._drain()
-        if self.late:
+        if self.reached["landed late"]:
             self.ports.now += timedelta(minutes=45)
             self.system.sweep.run()
             self._drain()

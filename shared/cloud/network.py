@@ -5,13 +5,15 @@ The SDK is heavy and a grant does not need it: it is imported when the first loo
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.cloud import sdk
 from shared.cloud.errors import OutcomeUnknown
+from shared.cloud.times import readable_time
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from shared.cloud.credentials import Credentials
     from shared.contract import AuthorizationId
 
@@ -87,11 +89,7 @@ def _of_vbr(client: Any, of: AuthorizationId) -> datetime | None:
 
 
 def _time(value: object) -> datetime:
-    """A time as one of the two APIs writes it: epoch milliseconds, or ISO 8601."""
-    text = str(value)
-    try:
-        if text.isdigit():
-            return datetime.fromtimestamp(int(text) / 1000, tz=timezone.utc)
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z")
-    except (ValueError, OverflowError, OSError):
-        raise OutcomeUnknown("UnreadableTime", "the grant's time cannot be read") from None
+    found = readable_time(value)
+    if found is None:
+        raise OutcomeUnknown("UnreadableTime", "the grant's time cannot be read")
+    return found

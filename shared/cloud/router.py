@@ -13,7 +13,7 @@ from alibabacloud_expressconnectrouter20230901 import models
 from alibabacloud_expressconnectrouter20230901.client import Client
 
 from shared.cloud import sdk
-from shared.cloud.errors import GONE, OutcomeUnknown, Refused
+from shared.cloud.errors import GONE, Refused
 
 if TYPE_CHECKING:
     from shared.authorization import AssociationState
@@ -146,10 +146,10 @@ class Router:
                 max_results=_PAGE,
             )
             operation: Any = client.describe_express_connect_router_child_instance_with_options
-            rows = _pages(operation, describe, "child_instance_list")
+            found = sdk.rows(operation, describe, "child_instance_list", _PAGES)
             ours = [
                 row
-                for row in rows
+                for row in found
                 if row.child_instance_id == of.instance_id
                 and _is_at(of, row.child_instance_owner_id, row.child_instance_region_id)
             ]
@@ -161,10 +161,10 @@ class Router:
                 max_results=_PAGE,
             )
             operation = client.describe_express_connect_router_association_with_options
-            rows = _pages(operation, describe, "association_list")
+            found = sdk.rows(operation, describe, "association_list", _PAGES)
             ours = [
                 row
-                for row in rows
+                for row in found
                 if row.vpc_id == of.instance_id and _is_at(of, row.vpc_owner_id, row.region_id)
             ]
         seen = [_association(row) for row in ours if row.ecr_id in (None, of.ecr_id)]
@@ -193,20 +193,3 @@ def _granted(of: AuthorizationId) -> dict[str, Any]:
         "instance_region_id": of.instance_region_id,
         "instance_type": of.instance_type,
     }
-
-
-def _pages(operation: Any, request: Any, rows: str) -> list[Any]:
-    """All rows of a listing; a listing that does not end is no answer."""
-    found: list[Any] = []
-    seen: set[str] = set()
-    for _ in range(_PAGES):
-        body = sdk.call(operation, request)
-        found.extend(getattr(body, rows) or [])
-        token = body.next_token
-        if not token:
-            return found
-        if token in seen:
-            raise OutcomeUnknown("PageRepeated", "the listing gives the same page again")
-        seen.add(token)
-        request.next_token = token
-    raise OutcomeUnknown("TooManyPages", "the listing does not end")

@@ -12,7 +12,7 @@ from darabonba.runtime import RuntimeOptions
 from shared.cloud.errors import CloudFailure, OutcomeUnknown, failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from shared.cloud.credentials import Credentials
 
@@ -55,6 +55,22 @@ def call(operation: Callable[[Any, RuntimeOptions], Any], request: Any) -> Any:
         raise OutcomeUnknown("EmptyAnswer", "the answer had no body")
     _check_envelope(body)
     return body
+
+
+def rows(operation: Any, request: Any, name: str, most_pages: int = 2000) -> Iterator[Any]:
+    """The rows of a listing, page by page; one that does not end is no answer."""
+    seen: set[str] = set()
+    for _ in range(most_pages):
+        body = call(operation, request)
+        yield from getattr(body, name) or []
+        token = body.next_token
+        if not token:
+            return
+        if token in seen:
+            raise OutcomeUnknown("PageRepeated", "the listing gives the same page again")
+        seen.add(token)
+        request.next_token = token
+    raise OutcomeUnknown("TooManyPages", "the listing does not end")
 
 
 def _answered(error: AlibabaCloudException) -> CloudFailure:

@@ -85,6 +85,23 @@ class Ledger(Book, TurnBook, Protocol):
     def due(self, now: datetime, limit: int) -> list[AuthorizationId]:
         """Authorizations whose `due_at` has come, the longest due first."""
 
+    def authorizations(
+        self, prefix: str, after: str, limit: int
+    ) -> list[tuple[str, Authorization | None]]:
+        """Authorizations by their key; None for one that cannot be read.
+
+        Args:
+            prefix: What their keys begin with: `ecr-…:` for one ECR; empty for all.
+            after: The last key of the page before, or an empty string.
+            limit: How many at most.
+        """
+
+    def note(self, key: str) -> tuple[str, int] | None:
+        """What is noted under a key, and its version: the state of the clean-up, its reports."""
+
+    def put_note(self, key: str, text: str, version: int) -> bool:
+        """Update if `version` is still the note's (0: put if absent); False where it is not."""
+
     def add_result(self, record: ResultRecord) -> ResultRecord:
         """Put if absent: the record that is there now, be it this one or an earlier one."""
 

@@ -28,7 +28,7 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         )""",
         "CREATE INDEX requests_unfinished ON requests (finished_at, received_at)",
         """CREATE TABLE authorizations (
-            "key" VARCHAR(255) PRIMARY KEY,
+            "key" VARCHAR(255) {bytewise} PRIMARY KEY,
             version INTEGER NOT NULL,
             document TEXT NOT NULL,
             due_at BIGINT
@@ -58,7 +58,14 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
             next_at BIGINT NOT NULL
         )""",
     ),
-    ("CREATE INDEX audit_at ON audit (at)",),
+    (
+        "CREATE INDEX audit_at ON audit (at)",
+        """CREATE TABLE notes (
+            "key" VARCHAR(255) {bytewise} PRIMARY KEY,
+            version INTEGER NOT NULL,
+            document TEXT NOT NULL
+        )""",
+    ),
 )
 _WORDS: Final = {
     "sqlite": {"serial": "INTEGER", "bytewise": ""},

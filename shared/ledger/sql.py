@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
 _WAL_TRIES: Final = 100
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_LAST: Final = "\x7f"
+"""Comes after every character of a key."""
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -115,6 +117,14 @@ _turns = Table(
     Column("next_at", _Utc, nullable=False),
 )
 
+_notes = Table(
+    "notes",
+    _metadata,
+    Column("key", String(255), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+)
+
 # Built once: to put a statement together costs more than to run it.
 _INSERT: Final = {table: insert(table) for table in _metadata.sorted_tables}
 _REQUESTS: Final = select(_requests.c.document, _requests.c.outcome, _requests.c.finished_at)
@@ -147,6 +157,21 @@ _DUE: Final = (
     .where(_authorizations.c.due_at <= bindparam("now"))
     .order_by(_authorizations.c.due_at)
     .limit(bindparam("most"))
+)
+_PAGE: Final = (
+    select(_authorizations.c.key, _authorizations.c.document)
+    .where(
+        _authorizations.c.key > bindparam("after"),
+        _authorizations.c.key < bindparam("end"),
+    )
+    .order_by(_authorizations.c.key)
+    .limit(bindparam("most"))
+)
+_NOTE: Final = select(_notes.c.document, _notes.c.version).where(_notes.c.key == bindparam("of"))
+_REWRITE: Final = (
+    update(_notes)
+    .where(_notes.c.key == bindparam("of"), _notes.c.version == bindparam("old"))
+    .values(version=bindparam("new"), document=bindparam("content"))
 )
 _PUBLISHED: Final = (
     update(_results)
@@ -268,6 +293,30 @@ class SqlLedger:
             keys = connection.scalars(_DUE, {"now": now, "most": limit}).all()
         return [AuthorizationId.of_key(key) for key in keys]
 
+    def authorizations(
+        self, prefix: str, after: str, limit: int
+    ) -> list[tuple[str, Authorization | None]]:
+        """Authorizations by their key; None for one that cannot be read."""
+        given = {"after": max(after, prefix), "end": prefix + _LAST, "most": limit}
+        with self._connection() as connection:
+            rows = connection.execute(_PAGE, given).all()
+        return [(row.key, _authorization(row.document)) for row in rows]
+
+    # Notes of the clean-up -----------------------------------------------------------------------
+
+    def note(self, key: str) -> tuple[str, int] | None:
+        """What is noted under a key, and its version."""
+        with self._connection() as connection:
+            row = connection.execute(_NOTE, {"of": key}).first()
+        return (row.document, row.version) if row else None
+
+    def put_note(self, key: str, text: str, version: int) -> bool:
+        """Update if `version` is still the note's (0: put if absent); False where it is not."""
+        if version == 0:
+            return self._inserted(_notes, {"key": key, "version": 1, "document": text})
+        change = {"of": key, "old": version, "new": version + 1, "content": text}
+        return self._replaced(_REWRITE, change)
+
     # Results: the outbox -------------------------------------------------------------------------
 
     def add_result(self, record: ResultRecord) -> ResultRecord:
@@ -384,6 +433,13 @@ class SqlLedger:
 def _request(row: Any) -> RequestRecord:
     record = RequestRecord.model_validate_json(row.document)
     return record.model_copy(update={"outcome": row.outcome, "finished_at": row.finished_at})
+
+
+def _authorization(document: str) -> Authorization | None:
+    try:
+        return Authorization.model_validate_json(document)
+    except ValidationError:
+        return None
 
 
 def _entry(row: Any) -> Entry:

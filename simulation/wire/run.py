@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from structlog.contextvars import bound_contextvars
 
+from functions.cleanup.handler import sweep
 from functions.wiring import House
 from localcloud.behaviour import DeliveryFault, Fault
 from shared.dead_letters import DeadLetters
-from shared.sweep import Sweep
 from simulation.invariants import Broken
 from simulation.schedule import Crash
 from simulation.wire import checks
@@ -321,15 +321,6 @@ class FaultySystem(WireSystem):
         return redriven
 
     def _sweep(self, house: House) -> int:
-        sweep = Sweep(
-            ledger=house.ledger,
-            announcer=house.announcer,
-            trail=house.trail,
-            send=house.messages.send,
-            requests="ecr-requests",
-            attachments="ecr-attachments",
-            now=self.now,
-        )
         with bound_contextvars(log_level=logging.CRITICAL):  # outside of a function's own level
-            swept = sweep.run()
+            swept = sweep(house).run()
         return swept.woken + swept.resent + swept.published

@@ -134,6 +134,40 @@ def test_what_is_due_is_found_the_longest_due_first(ledger):
     assert len(ledger.due(NOW, 2)) == 2
 
 
+def test_authorizations_are_paged_by_key_within_one_ecr(ledger):
+    for ecr_id in ("ecr-aaaa", "ecr-aaaa1", "ecr-bbbb"):
+        for number in range(5):
+            of = REQUEST.authorization.model_copy(
+                update={"ecr_id": ecr_id, "instance_id": f"vpc-bp1number{number}"}
+            )
+            ledger.put_authorization(Authorization(id=of), 0)
+    found, last = [], ""
+    while page := ledger.authorizations("ecr-aaaa:", last, 2):
+        found += [record.id for _, record in page]
+        last = page[-1][0]
+    assert {of.ecr_id for of in found} == {"ecr-aaaa"}
+    assert [of.instance_id for of in found] == [f"vpc-bp1number{number}" for number in range(5)]
+    assert len(ledger.authorizations("", "", 100)) == 15
+
+
+def test_an_authorization_that_cannot_be_read_is_listed_as_such(url, sql_ledger):
+    sql_ledger.put_authorization(Authorization(id=REQUEST.authorization), 0)
+    engine = create_engine(_driver(url))
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE authorizations SET document = '{'"))
+    engine.dispose()
+    assert sql_ledger.authorizations("", "", 10) == [(REQUEST.authorization.key, None)]
+
+
+def test_a_note_is_changed_only_from_the_version_that_was_read(ledger):
+    assert ledger.note("brake") is None
+    assert ledger.put_note("brake", "on", 0)
+    assert not ledger.put_note("brake", "again", 0)
+    assert ledger.put_note("brake", "off", 1)
+    assert not ledger.put_note("brake", "on", 1)
+    assert ledger.note("brake") == ("off", 2)
+
+
 def test_a_turn_is_given_to_one_of_many_at_once(url, sql_ledger):
     def take(_):
         mine = SqlLedger(url)

@@ -49,6 +49,7 @@ SEAMS = {
     "environ": {
         "functions/authorize/handler.py",
         "functions/attach/handler.py",
+        "functions/cleanup/handler.py",
         "shared/log.py",
     },
 }

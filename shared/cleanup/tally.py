@@ -1,0 +1,105 @@
+"""Counts what is found on one ECR, and keeps what is to be done about it. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.cleanup.findings import Finding
+from shared.cleanup.notes import CleanupRun, Found, Told
+from shared.contract import AuthorizationId
+
+if TYPE_CHECKING:
+    from shared.authorization import Authorization
+    from shared.cleanup.findings import Comparison
+
+_MOST_ASKED: Final = 2000
+"""Of one ECR in one run; the rest is found again by the next one."""
+_MOST_TOLD: Final = 200
+"""Findings of one ECR that are kept in full; the others are counted."""
+_AGES: Final = (1, 7, 30, 90, 180, 365)
+"""Days: the columns of the report's charts."""
+
+
+class Tally:
+    """Counts the findings of one ECR, and keeps what is to be done about them."""
+
+    def __init__(self, ecr_id: str, comparison: Comparison, troubles: list[Finding]) -> None:
+        self.ecr_id = ecr_id
+        self._comparison = comparison
+        shown = comparison.shown
+        self._strangers = shown.grants.keys() | shown.associations.keys()
+        self._requests: list[dict[str, Any]] = []
+        self._looks: list[str] = []
+        self._told: list[Told] = []
+        self._seen = self._wanted = 0
+        self._counts: Counter[str] = Counter()
+        self._ages: Counter[str] = Counter()
+        self._ends: Counter[str] = Counter()
+        unreadable = [Finding("unreadable", ecr_id, ticket=row) for row in shown.unreadable]
+        for finding in (*troubles, *unreadable):
+            self.add(finding)
+        for at in shown.grants.values():
+            if at is not None:
+                self._ages[_column(comparison.now - at)] += 1
+
+    def add(self, finding: Finding) -> None:
+        """One more finding."""
+        self._counts[finding.name] += 1
+        if len(self._told) < _MOST_TOLD:
+            self._told.append(
+                Told(
+                    name=finding.name,
+                    key=finding.key,
+                    sentence=finding.sentence,
+                    request=finding.request,
+                )
+            )
+        if finding.asks and finding.request is not None:
+            self._wanted += 1
+            if len(self._requests) < _MOST_ASKED:
+                self._requests.append(finding.request)
+        if finding.looks and len(self._looks) < _MOST_ASKED:
+            self._looks.append(finding.key)
+
+    def add_record(self, record: Authorization) -> None:
+        """All that is found about an authorization that the ledger knows."""
+        key, live = record.id.key, record.live_leases
+        self._seen += bool(live) or key in self._strangers
+        self._strangers.discard(key)
+        for lease in live:
+            end = lease.expires_at
+            self._ends["none" if end is None else _column(end - self._comparison.now)] += 1
+        for finding in self._comparison.known(record):
+            self.add(finding)
+
+    def add_strangers(self) -> None:
+        """All that account A shows and the ledger did not know."""
+        self._seen += len(self._strangers)
+        for key in sorted(self._strangers):
+            for finding in self._comparison.stranger(AuthorizationId.of_key(key)):
+                self.add(finding)
+
+    @property
+    def found(self) -> Found:
+        """What is kept of it."""
+        return Found(
+            requests=tuple(self._requests), looks=tuple(self._looks), told=tuple(self._told)
+        )
+
+    def counted(self, run: CleanupRun) -> CleanupRun:
+        """The run with this ECR in its numbers."""
+        return run.model_copy(
+            update={
+                "seen": run.seen + self._seen,
+                "wanted": run.wanted + self._wanted,
+                "counts": dict(Counter(run.counts) + self._counts),
+                "ages": dict(Counter(run.ages) + self._ages),
+                "ends": dict(Counter(run.ends) + self._ends),
+            }
+        )
+
+
+def _column(age: timedelta) -> str:
+    return next((str(days) for days in _AGES if age <= timedelta(days=days)), "more")
