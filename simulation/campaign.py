@@ -206,6 +206,7 @@ MUST_BE_REACHED = (
     REFUSED,
     GAVE_UP,
     "a turn was waited for",
+    "ended by the clean-up",
 )
 
 

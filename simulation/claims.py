@@ -50,12 +50,17 @@ _PROMISES = (
         "C1–C3",
         "After late landings and one sweep (two where something landed late) the same holds again.",
     ),
+    (
+        "L3",
+        "A lease past its end is gone after one run of the timer; one that is renewed keeps its access.",
+    ),
     ("L1", "Once faults stop, the queues drain within 400 deliveries."),
     ("L2", "All copies of a result are equal."),
 )
 _ASSUMED = (
     "A ClientToken that the cloud remembers gives the first answer again, and has no second effect.",
-    "A look shows what is there, or what was there at the look before, if that is not 60 s past.",
+    "A look shows what is there, or what was there before the last change, if that is not 60 s past.",
+    "A cloud that forgets a ClientToken does so after that time.",
     "A write that has no answer lands within 15 minutes or never.",
     "MNS keeps what it has accepted, and delivers it at least once.",
     "The database carries out single conditional writes atomically.",

@@ -206,6 +206,9 @@ class Invariants(Watch):
             record = self._record(key)
             live = record.live_leases if record else ()
             self._compare(tier, key, granted=bool(live), attached=any(one.attach for one in live))
+            ended = [one.id for one in live if one.expires_at and one.expires_at <= ports.now]
+            if tier == "C" and ended:
+                raise Broken("L3", f"leases {ended} of {key} are past their end, and live")
             if tier == "C" and record and record.lock is not None:
                 raise Broken("C3", f"{key} is locked after a sweep")
         for key in standing:

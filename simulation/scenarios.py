@@ -92,6 +92,12 @@ SCENARIOS: tuple[Scenario, ...] = (
         ((0, _GRANT), (1, {**_GRANT, "reason": "Another"})),
         (_VPC,),
     ),
+    Scenario("a lease that ends by itself", ((0, {**_GRANT, "expires_at": _at(1200)}),)),
+    Scenario(
+        "a lease that ends by itself, renewed before",
+        ((0, {**_GRANT, "expires_at": _at(1200)}), (20, _second())),
+        (_VPC,),
+    ),
     Scenario(
         "attached by hand, revoked",
         (

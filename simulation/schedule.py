@@ -129,6 +129,8 @@ class Simulation:
         self.late: list[tuple[int, Callable[[], Any]]] = []
         self.current: _Delivery | None = None
         self.chance = random.Random(schedule.seed) if schedule.seed is not None else None  # noqa: S311 -- a simulation
+        self.quiet = True
+        self.system.cleanup.run()  # the first run after deployment only looks
         self.quiet = False
         for name, worker in self.system.workers.items():
             self.system.workers[name] = _Counting(worker, self.reached)
@@ -216,7 +218,9 @@ class Simulation:
     def _stale(self, name: str, effect: Callable[[], Any]) -> Any:
         """What was there before the last change, while that may still be seen."""
         known = self.ports.before.get(self.ports.subject)
-        if known is None or self.ports.now - known[0] > VISIBLE_AFTER:
+        visible = known is None or self.ports.now - known[0] > VISIBLE_AFTER
+        # A cloud that had forgotten a token while it still shows what was before is none we know.
+        if known is None or visible or not self.ports.tokens_kept:
             return effect()
         return known[1] if name == "look_at_grant" else known[2]
 
@@ -327,6 +331,7 @@ class Simulation:
         self.ports.now += timedelta(minutes=45)
         swept = self.system.sweep.run()
         self.reached["woken by the sweep"] += swept.woken
+        self.reached["ended by the clean-up"] += self.system.cleanup.run().asked
         self._drain()
         if self.reached["landed late"]:
             self.ports.now += timedelta(minutes=45)

@@ -48,7 +48,7 @@ def test_random_schedules_break_nothing(number):
 
 @pytest.mark.parametrize("name", sorted(set(BUGS) - RARE))
 def test_a_planted_bug_is_caught(name):
-    assert campaign.caught(name, 1500) is not None
+    assert campaign.caught(name, 3000) is not None
 
 
 def _form(function):
