@@ -94,9 +94,10 @@ class BrakeOn(Model):
 
 
 class Rows(Model):
-    """How many authorizations account A showed of an ECR when it was last listed whole."""
+    """How many authorizations account A showed of an ECR, when it was last listed whole."""
 
     rows: int
+    at: datetime
 
 
 class NoSuchBrake(ValueError):

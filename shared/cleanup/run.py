@@ -200,7 +200,7 @@ class Cleanup:
         tally.add_strangers()
         self._overwrite(found_key(run.slot, ecr_id), tally.found)
         if shown.is_whole and shown.exists:
-            self._overwrite(rows_key(ecr_id), Rows(rows=shown.rows))
+            self._overwrite(rows_key(ecr_id), Rows(rows=shown.rows, at=shown.at))
         changed = tally.counted(run)
         return changed.model_copy(
             update={"pending": rest, "tries": 0, "warned": run.warned + warned}
@@ -220,22 +220,32 @@ class Cleanup:
             raise
         except CloudFailure as failure:
             return _unknown(ecr_id, at, failure)
-        before = self._noted(rows_key(ecr_id), Rows)
-        if shown.rows == 0 and before is not None and before[0].rows > 0:
+        if shown.rows == 0 and self._is_suspicious(ecr_id, at):
             return Shown(at, is_whole=False), [Finding("listing_empty", ecr_id)]
         return shown, []
 
+    def _is_suspicious(self, ecr_id: str, at: datetime) -> bool:
+        """An empty listing: there were rows not long ago, and leases live that should be in it."""
+        before = self._noted(rows_key(ecr_id), Rows)
+        if before is None or before[0].rows == 0 or at - before[0].at > _TOO_OLD:
+            return False
+        return any(record and record.live_leases for _, record in self._records(ecr_id))
+
+    def _records(self, ecr_id: str) -> Iterator[tuple[str, Authorization | None]]:
+        """All authorizations of the ECR, page by page."""
+        last = ""
+        while page := self.ledger.authorizations(f"{ecr_id}:", last, _PAGE):
+            yield from page
+            last = page[-1][0]
+
     def _compared(self, tally: Tally) -> Iterator[Authorization]:
         """Each authorization of the ECR that the ledger knows, once it is in the tally."""
-        last = ""
-        while page := self.ledger.authorizations(f"{tally.ecr_id}:", last, _PAGE):
-            for key, record in page:
-                if record is None:
-                    tally.add(Finding("unreadable", key, ticket="the ledger's record"))
-                else:
-                    tally.add_record(record)
-                    yield record
-            last = page[-1][0]
+        for key, record in self._records(tally.ecr_id):
+            if record is None:
+                tally.add(Finding("unreadable", key, ticket="the ledger's record"))
+            else:
+                tally.add_record(record)
+                yield record
 
     def _warn(self, record: Authorization) -> int:
         """Tickets whose leases end soon are told: once for each of the registry's days."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions.attach import handler as attach
 from functions.authorize import handler as authorize
+from functions.cleanup import handler as cleanup
 from localcloud import worldfile
 from localcloud.behaviour import Behaviour, Switches
 from localcloud.clock import VirtualClock
@@ -26,7 +27,6 @@ from shared.log import logged
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from functions.wiring import Function
     from localcloud.fc import Deployment
     from localcloud.world import World
 
@@ -37,7 +37,11 @@ ENVIRON = {
     "EXTERNAL_ID_KEY": "demo-external-id-key-demo-external-id-key",
     "CLOUD_SECONDS": "1",
 }
-BUILDERS = {"ecr-authorize": authorize.build, "ecr-attach": attach.build}
+BUILDERS: dict[str, Any] = {
+    "ecr-authorize": authorize.build,
+    "ecr-attach": attach.build,
+    "ecr-cleanup": cleanup.build,
+}
 
 
 @cache
@@ -60,11 +64,14 @@ def deployment(ledger_url: str) -> Deployment:
     found = deepcopy(_deployment())
     for props in found.functions.values():
         props.environmentVariables["LEDGER_URL"] = ledger_url
+        for trigger in props.triggers:
+            if trigger.triggerType == "timer":  # on a virtual clock it is told when: `clean`
+                trigger.triggerConfig.enable = False
     return found
 
 
 class WireSystem:
-    """Both functions and the cloud; `settle` moves the time until nothing is left to happen."""
+    """All functions and the cloud; `settle` moves the time until nothing is left to happen."""
 
     def __init__(
         self,
@@ -82,7 +89,7 @@ class WireSystem:
             self._registry = folder / "registry.yaml"
             self._registry.write_text(registry)
         self.ledger_url = ledger_url or f"sqlite:///{folder}/ledger.db"
-        self._functions: dict[str, Function] = {}
+        self._functions: dict[str, Any] = {}
         self._over_at: dict[str, float] = {}
         functions = Functions(
             deployment(self.ledger_url),
@@ -124,7 +131,7 @@ class WireSystem:
         if function is not None:
             function.house.close()
 
-    def built(self, name: str) -> Function:
+    def built(self, name: str) -> Any:
         """A new instance of the function, with new credentials."""
         fc = self.cloud.fc
         environ = self.environ(name) | credentials(fc.session(fc.props(name)))
@@ -149,6 +156,12 @@ class WireSystem:
     def post_raw(self, body: bytes) -> None:
         """Send any body to the request queue."""
         self.cloud.mns.send(ACCOUNT_A, "ecr-requests", body)
+
+    def clean(self, payload: str = "") -> dict[str, Any]:
+        """The timer fires once; gives what the function answers."""
+        event = json.dumps({"triggerName": "timer", "payload": payload}).encode()
+        answer: Any = self.invoke("ecr-cleanup", event)
+        return dict(answer)
 
     def settle(self, seconds: float = 3600) -> None:
         """Until nothing is due any more, or so many seconds have gone by."""

@@ -401,9 +401,18 @@ def test_a_listing_that_is_suddenly_empty_never_counts_as_gone():
     cleaned(system, days=1)
     system.ports.grants.clear()
     system.ports.associations.clear()
-    run = cleaned(system, days=1)
+    run = cleaned(system, days=0.5)
     assert names(run) == {"listing_empty": 1}
     assert run.looked == 0
+    run = cleaned(system, days=1)  # it stays empty: this is no mistake of a moment
+    assert names(run) == {"missing": 1}
+
+
+def test_an_ecr_whose_last_grant_was_revoked_is_empty_without_suspicion():
+    system = granted(system_with(), lease(days=1))
+    cleaned(system, days=0.1)
+    granted(system, request("revoke_vpc", lease="CHG-1"))
+    assert names(cleaned(system, days=0.1)) == {}
 
 
 def test_a_throttled_listing_is_put_off_and_the_run_goes_on_where_it_stopped():
