@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+from pathlib import Path  # noqa: TC003 -- typer reads the annotations
 from typing import Annotated, Any
 
 import typer
@@ -12,9 +13,12 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from functions.cleanup.handler import cleanup as cleaning
 from functions.cleanup.handler import sweep as sweeping
 from functions.wiring import House, utc_now
+from operations import report
 from shared.audit import verify
+from shared.cleanup import notes
 from shared.cloud.credentials import NoCredentials
 from shared.cloud.errors import CloudFailure
 from shared.dead_letters import DeadLetters
@@ -22,7 +26,7 @@ from shared.ledger import LedgerUnavailable, NewerLedger
 from shared.registry import BadRegistry
 
 app = typer.Typer(
-    help="Look after the authorizations: dead letters, the sweep, the audit trail. Reads the "
+    help="Look after the authorizations: clean-up, dead letters, sweep, audit trail. Reads the "
     "environment that s.yaml gives the functions (LEDGER_URL, QUEUE, …).",
     no_args_is_help=True,
     add_completion=False,
@@ -30,7 +34,9 @@ app = typer.Typer(
 )
 letters_app = typer.Typer(help="What could not be done, and why.", no_args_is_help=True)
 audit_app = typer.Typer(help="What was done, by whom, for which ticket.", no_args_is_help=True)
+cleanup_app = typer.Typer(help="What is due, stale or adrift; the brake.", no_args_is_help=True)
 app.add_typer(letters_app, name="dead-letters")
+app.add_typer(cleanup_app, name="cleanup")
 app.add_typer(audit_app, name="audit")
 screen = Console() if sys.stdout.isatty() else Console(width=200)
 errors = Console(stderr=True)
@@ -89,6 +95,80 @@ def sweep() -> None:
     screen.print(f"{swept.published} published, {swept.resent} resent, {swept.woken} woken")
     if not swept.is_whole:
         screen.print("more is left for the next sweep")
+
+
+@cleanup_app.command("run")
+def run_cleanup(
+    dry: Annotated[bool, typer.Option("--dry", help="Look and report; ask for nothing")] = False,
+) -> None:
+    """Go on with the clean-up's run, or begin one, as the timer does."""
+    screen.print(report.summary(cleaning(_house()).run(dry=dry)))
+
+
+@cleanup_app.command("report")
+def show_report(
+    day: Annotated[str | None, typer.Option(help="Of a day (2026-11-24); else the last")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write it as Markdown")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write it as an HTML file")] = None,
+) -> None:
+    """What the last run of the clean-up has found."""
+    ledger = _house().ledger
+    run = notes.report(ledger, day)
+    if run is None:
+        raise _failed(f"no run of {day}" if day else "the clean-up has not run yet")
+    told = notes.told(ledger, run)
+    for path, text in ((markdown, report.markdown(run, told)), (html, report.html(run, told))):
+        if path is not None:
+            path.write_text(text, "utf-8")
+            screen.print(f"written to {path}", markup=False)
+    if markdown is None and html is None:
+        screen.print(report.summary(run))
+        table = Table()
+        for heading in ("finding", "of", "what"):
+            table.add_column(heading, overflow="fold")
+        for one in told:
+            table.add_row(one.name, one.key, one.sentence)
+        screen.print(table)
+
+
+@cleanup_app.command("brake")
+def show_brake() -> None:
+    """The list that waits for an operator, if the brake is on."""
+    ledger = _house().ledger
+    brake = notes.brake_on(ledger)
+    if brake is None:
+        screen.print("the brake is off")
+        return
+    screen.print(report.summary(brake.run))
+    table = Table()
+    for heading in ("action", "instance", "ECR", "lease", "ticket"):
+        table.add_column(heading, overflow="fold")
+    for one in notes.requests(ledger, brake.run):
+        lease = str(one.get("lease", ""))
+        table.add_row(one["action"], one["instance_id"], one["ecr_id"], lease, one["ticket"])
+    screen.print(table)
+    screen.print(f"cleanup release {brake.digest}, or cleanup drop {brake.digest}")
+
+
+@cleanup_app.command("release")
+def release_brake(digest: str) -> None:
+    """Let the next run ask for the braked list with this digest, and for no other."""
+    _decide(digest, release=True)
+
+
+@cleanup_app.command("drop")
+def drop_brake(digest: str) -> None:
+    """Forget the braked list with this digest; the next run decides anew."""
+    _decide(digest, release=False)
+
+
+def _decide(digest: str, *, release: bool) -> None:
+    house = _house()
+    try:
+        notes.decide(house.ledger, house.trail, digest, getpass.getuser(), release=release)
+    except notes.NoSuchBrake as error:
+        raise _failed(error) from None
+    screen.print("released" if release else "dropped")
 
 
 @audit_app.command("verify")

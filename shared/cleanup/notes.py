@@ -10,12 +10,16 @@ from pydantic import Field
 from shared.contract import Model
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from shared.audit import Trail
     from shared.ledger import Ledger
 
 CHAIN: Final = "clean-up"
 RUN: Final = "cleanup/run"
 BRAKE: Final = "cleanup/brake"
+LAST_REPORT: Final = "cleanup/report"
+_REPORT: Final = "cleanup/report/"
 
 Noted = TypeVar("Noted", bound=Model)
 
@@ -122,7 +126,30 @@ def rows_key(ecr_id: str) -> str:
 
 def report_key(at: datetime) -> str:
     """Where the report of a day's last run is noted."""
-    return f"cleanup/report/{at.date().isoformat()}"
+    return f"{_REPORT}{at.date().isoformat()}"
+
+
+def report(ledger: Ledger, day: str | None = None) -> CleanupRun | None:
+    """The last finished run of a day (`2026-11-24`), or of all."""
+    known = noted(ledger, _REPORT + day if day else LAST_REPORT, CleanupRun)
+    return known[0] if known else None
+
+
+def told(ledger: Ledger, run: CleanupRun) -> list[Told]:
+    """The findings of the last finished run, as far as they are kept."""
+    return [one for found in _found(ledger, run) for one in found.told]
+
+
+def requests(ledger: Ledger, run: CleanupRun) -> list[dict[str, Any]]:
+    """What a run would ask for."""
+    return [one for found in _found(ledger, run) for one in found.requests]
+
+
+def _found(ledger: Ledger, run: CleanupRun) -> Iterator[Found]:
+    for ecr_id in run.ecrs:
+        known = noted(ledger, found_key(run.slot, ecr_id), Found)
+        if known is not None:
+            yield known[0]
 
 
 def brake_on(ledger: Ledger) -> BrakeOn | None:

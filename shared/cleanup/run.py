@@ -25,6 +25,7 @@ from shared.cleanup.findings import Comparison, Finding, Shown, warnings
 from shared.cleanup.notes import (
     BRAKE,
     CHAIN,
+    LAST_REPORT,
     RUN,
     BrakeOn,
     CleanupRun,
@@ -281,7 +282,8 @@ class Cleanup:
         if run.outcome == "braked":
             self._tell("brake", run)
         self._tell("swept", run)
-        self._overwrite(report_key(run.started_at), run)
+        for key in (report_key(run.started_at), LAST_REPORT):
+            self._overwrite(key, run)
         return self._put(RUN, run.model_copy(update={"is_told": True}), version)
 
     def _ask_for_what_was_released(self) -> CleanupRun | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from typer.testing import CliRunner
 
+from localcloud.ecr.state import Subject
 from operations.__main__ import app
-from simulation.wire.system import WireSystem
+from simulation.wire.system import ROOT, WireSystem
 
 
 @pytest.fixture
@@ -15,9 +18,8 @@ def system(tmp_path):
         yield running
 
 
-@pytest.fixture
-def operate(system, monkeypatch):
-    """Runs a command with the environment that s.yaml gives the authorize function."""
+def operate_on(system, monkeypatch):
+    """The environment is what s.yaml gives the authorize function."""
     fc = system.cloud.fc
     root = system.cloud.identity.root_key("1000200030004000")
     environ = fc.environment(fc.props("ecr-authorize"), None) | {
@@ -29,6 +31,12 @@ def operate(system, monkeypatch):
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("ALIBABA_CLOUD_SECURITY_TOKEN", raising=False)
+
+
+@pytest.fixture
+def operate(system, monkeypatch):
+    """Runs a command."""
+    operate_on(system, monkeypatch)
 
     def run(*arguments):
         return CliRunner().invoke(app, list(arguments))
@@ -85,3 +93,55 @@ def test_letters_must_be_named_or_all_be_meant(operate):
     done = operate("dead-letters", "redrive")
     assert done.exit_code == 1
     assert "--all" in done.output
+
+
+def with_strays(system):
+    """Two grants that people gave by hand."""
+    system.clean()
+    for name in ("test", "main"):
+        subject = Subject(
+            ecr_id="ecr-hz7core4qk2m1",
+            ecr_owner_uid="1000200030004000",
+            instance_id=f"vpc-bp1payments0{name}",
+            instance_type="VPC",
+            instance_region_id="cn-hangzhou",
+        )
+        system.cloud.ecr.grant(subject, "2000300040005000")
+    system.clock.advance(120)
+
+
+def test_the_report_of_the_clean_up_is_shown_and_written(system, operate, tmp_path):
+    with_strays(system)
+    assert "has not run" not in operate("cleanup", "run", "--dry").output
+    shown = operate("cleanup", "report")
+    assert "It only looked, since a dry run was asked for." in shown.output
+    assert shown.output.count("unmanaged") == 2
+    files = (tmp_path / "report.md", tmp_path / "report.html")
+    done = operate("cleanup", "report", "--markdown", str(files[0]), "--html", str(files[1]))
+    assert done.exit_code == 0
+    for file in files:
+        text = file.read_text()
+        assert "vpc-bp1payments0test" in text
+        assert "Ages of grants" in text
+    assert "<svg" in files[1].read_text()
+    assert "<script" not in files[1].read_text()
+    assert operate("cleanup", "report", "--day", "2001-01-01").exit_code == 1
+
+
+def test_a_brake_is_shown_released_by_its_digest_and_nothing_else(tmp_path, monkeypatch):
+    text = (ROOT / "registry.yaml").read_text()
+    text += "\ncleanup:\n  brake: {most: 1, always: 0}\n  rules: {unmanaged: revoke}\n"
+    with WireSystem(tmp_path, registry=text) as system:
+        operate_on(system, monkeypatch)
+        run = lambda *words: CliRunner().invoke(app, ["cleanup", *words])  # noqa: E731
+        assert "the brake is off" in run("brake").output
+        with_strays(system)
+        assert "The brake stopped it: 2 at once" in run("run").output
+        shown = run("brake").output
+        assert shown.count("vpc-bp1payments0") == 2
+        assert run("release", "0000").exit_code == 1
+        digest = re.search(r"release ([0-9a-f]{16})", shown)[1]
+        assert "released" in run("release", digest).output
+        assert "it asked for 2" in run("run").output
+        system.settle()
+        assert system.cloud.ecr.grants() == []
