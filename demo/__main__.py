@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 from rich.live import Live
 
-from demo import screen
+from demo import cleaning, screen
 from demo.desk import Desk
 from demo.story import Ticket, tickets
 from localcloud import worldfile
@@ -37,12 +37,14 @@ def main() -> int:
     console = screen.console()
     story = tickets()
     with tempfile.TemporaryDirectory() as folder, deployed(Path(folder)) as local:
-        console.print(f"localcloud listens on {local.url}: 4 accounts, 2 ECRs, 2 functions\n")
-        show(story, Desk(local.url), lambda: received(local), console)
+        console.print(f"localcloud listens on {local.url}: 4 accounts, 2 ECRs, 3 functions\n")
+        desk = Desk(local.url)
+        show(story, desk, lambda: received(local), console)
+        wrong = cleaning.show(local, desk, console)
         state = requests.get(f"{local.url}/_localcloud/state", timeout=5).json()
         console.print(screen.authorizations(state["authorizations"]))
         dead = state["queues"][f"{ACCOUNT_A}/ecr-requests-dead"][0]
-    return verdict(story, state, dead, console)
+    return verdict(story, state, dead, wrong, console)
 
 
 def deployed(folder: Path) -> LocalCloud:
@@ -134,14 +136,21 @@ def note(story: list[Ticket], event: dict[str, Any], now: float, console: Consol
         say(ticket, f"{data['outcome']}{code}", now, console)
 
 
-def verdict(story: list[Ticket], state: dict[str, Any], dead: int, console: Console) -> int:
-    """Say whether all is as it must be."""
-    wrong = [ticket.title for ticket in story if not ticket.is_as_expected]
+def verdict(
+    story: list[Ticket],
+    state: dict[str, Any],
+    dead: int,
+    wrong: list[str],
+    console: Console,
+) -> int:
+    """Say whether all is as it must be; `wrong` is what is known not to be."""
+    wrong += [ticket.title for ticket in story if not ticket.is_as_expected]
     standing = {row["instance_id"]: row["association"] for row in state["authorizations"]}
     must_stand = {
         "vpc-t4npayments0asia": "ACTIVE",
         "vbr-bp1factory0line1": "ACTIVE",
         "vpc-bp1factory00plc": "",
+        "vpc-bp1payments0test": "",  # made by hand: the registry says to report it
     }
     if standing != must_stand:
         wrong.append("what stands in the cloud")
