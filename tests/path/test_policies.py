@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import copy
 import json
+from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 
 from localcloud import worldfile
+from shared.cloud.errors import CloudFailure
 from simulation.wire.system import ROOT, WireSystem
 
 POLICIES = ROOT / "infra" / "policies"
-NAMES = ("authorize", "authorize-assume", "attach", "account-b")
+ROLES = {
+    "authorize": "ecr-authorize",
+    "authorize-assume": "ecr-authorize",
+    "attach": "ecr-attach",
+    "cleanup": "ecr-cleanup",
+    "account-b": "ecr-authorization",
+}
 STATEMENTS = [
     pytest.param(name, number, id=f"{name}-{number}")
-    for name in NAMES
+    for name in ROLES
     for number in range(len(json.loads((POLICIES / f"{name}.json").read_text())["Statement"]))
 ]
 
 
 def world_without(name, number):
-    """The demo's world with one statement taken out of every role that bears the policy."""
+    """The demo's world with one statement taken out of the role that bears the policy."""
     document = json.loads((POLICIES / f"{name}.json").read_text())
     actions = document["Statement"][number]["Action"]
     tails = document["Statement"][number]["Resource"]
     world = worldfile.load(ROOT / "demo" / "world.yaml")
     removed = 0
     for account in world.accounts:
-        for holder in [*account.roles, *account.users]:
+        for holder in [role for role in account.roles if role.name == ROLES[name]]:
             for policy in holder.policies:
                 for statement in copy.copy(policy["Statement"]):
                     if statement["Action"] == actions and _tail(statement) == _tail(
@@ -47,6 +56,7 @@ def _tail(statement):
 
 def whole_story(system):
     """Every kind of work that the roles are for; what of it came out as it must."""
+    _clean(system)  # the first run only looks
     system.post("grant_vpc")
     system.post("grant_vbr")
     system.post("malformed")
@@ -69,6 +79,18 @@ def whole_story(system):
     )
     system.post("grant_vbr", action="revoke", lease="all", request_id="R-30")
     system.settle()
+    soon = (system.now() + timedelta(days=1)).isoformat()
+    system.post("grant_vpc", request_id="CHG-40", expires_at=soon)
+    system.post("grant_vpc_other_region")
+    system.settle()
+    for one in system.cloud.ecr.associations():  # and detach by hand what is ours
+        if one.subject.instance_id == "vpc-t4npayments0asia":
+            system.cloud.ecr.dissociate(one)
+    system.clock.advance(2 * 86400)
+    _clean(system)
+    system.settle()
+    attached = {one.subject.instance_id for one in system.cloud.ecr.associations()}
+    standing = {one.subject.instance_id for one in system.cloud.ecr.grants()}
     revoked = ["revoking", "detached", "revoked"]
     return {
         "vpc": system.outcomes("CHG-1001") == ["granted", "attached"],
@@ -80,7 +102,18 @@ def whole_story(system):
         "dead letter of requests": len(system.dead_letters()) == 1,
         "dead letter of attachments": len(system.dead_letters("ecr-attachments-dead")) == 1,
         "vbr by hand refused": _still_attached(system, "R-30"),
+        "what was over is gone": "vpc-bp1payments0main" not in standing,
+        "what was missing is back": "vpc-t4npayments0asia" in attached,
+        "the clean-up has told": any(one["outcome"] == "swept" for one in system.results),
+        "the listings were read": not any(
+            "listing_failed" in one.get("counts", {}) for one in system.results
+        ),
     }
+
+
+def _clean(system):
+    with suppress(CloudFailure):  # what it could not do shows in what has come of it
+        system.clean()
 
 
 def _still_attached(system, request_id):
@@ -94,7 +127,8 @@ SLOW = {"operation_seconds": 100.0}
 
 def registry():
     """Revokes look at account A's view before they are taken: `by_hand: refuse`."""
-    return (ROOT / "registry.yaml").read_text().replace("by_hand: wait", "by_hand: refuse")
+    text = (ROOT / "registry.yaml").read_text().replace("by_hand: wait", "by_hand: refuse")
+    return text + "\ncleanup:\n  rules: {missing: repair}\n"
 
 
 def test_with_all_statements_everything_works(tmp_path):
