@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,8 @@ from pydantic import SecretStr
 
 from infra.external_id import main as print_external_id
 from shared import registry
-from shared.registry import BadRegistry
+from shared.contract import read_request
+from shared.registry import BadRegistry, load
 
 ROOT = Path(__file__).parents[2]
 KEY = SecretStr("k" * 32)
@@ -82,3 +85,55 @@ def test_the_operator_can_print_an_external_id_and_a_short_key_is_refused(monkey
     assert print_external_id(["2000300040005000"]) == 2
     assert "32 characters" in capsys.readouterr().err
     assert print_external_id(["account"]) == 2
+
+
+CLEANUP = """
+cleanup:
+  observe: true
+  brake: {most: 10, percent: 5, always: 1}
+  rules: {unmanaged: revoke, not_attached_days: null, warn_days: [30]}
+  freezes:
+    - {since: 2026-12-20T00:00:00Z, until: 2027-01-04T00:00:00Z, reason: Year end}
+  exemptions:
+    - {account: '2000300040005000', until: 2027-03-01T00:00:00Z, reason: Migration}
+"""
+
+
+def test_the_clean_ups_rules_are_the_accounts_before_the_ecrs_before_all(tmp_path):
+    text = (ROOT / "registry.yaml").read_text()
+    ecr = "    cleanup: {unmanaged: adopt, stuck_hours: 5}\n    by_hand: wait"
+    text = text.replace("    by_hand: wait", ecr)
+    text = text.replace(
+        "    name: payments\n", "    name: payments\n    cleanup: {stuck_hours: 7}\n"
+    )
+    file = tmp_path / "registry.yaml"
+    file.write_text(text + CLEANUP)
+    found = load(file)
+    of = read_request(json.loads((ROOT / "events/requests/grant_vpc.json").read_text()))
+    rules = found.rules(of.authorization)
+    assert (rules.unmanaged, rules.stuck_hours, rules.warn_days) == ("adopt", 7, (30,))
+    assert rules.not_attached_days is None
+    now = datetime(2026, 12, 25, tzinfo=timezone.utc)
+    assert found.frozen(now).reason == "Year end"
+    assert found.frozen(now + timedelta(days=30)) is None
+    assert found.exemption(of.authorization, "CHG-1", now).reason == "Migration"
+    assert found.exemption(of.authorization, "CHG-1", now + timedelta(days=99)) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("unmanaged: revoke", "unmanaged: delete"),
+        ("most: 10", "most: -1"),
+        ("observe: true", "observe: perhaps"),
+        ("2026-12-20T00:00:00Z", "2026-12-20T00:00:00"),  # no offset: whose midnight?
+        ("account: '2000300040005000', ", ""),  # an exemption for everything
+        ("warn_days: [30]", "warn_days: [0]"),
+    ],
+)
+def test_a_rule_of_the_clean_up_that_cannot_be_is_refused(tmp_path, old, new):
+    assert old in CLEANUP
+    file = tmp_path / "registry.yaml"
+    file.write_text((ROOT / "registry.yaml").read_text() + CLEANUP.replace(old, new))
+    with pytest.raises(BadRegistry, match="cleanup"):
+        load(file)
