@@ -240,6 +240,8 @@ class Ports:
         """All grants and associations of the ECR."""
 
         def effect() -> Shown:
+            if ecr_id in self.gone:
+                raise failure("ResourceNotFound.EcrId", status=404)
             shown = Shown(at)
             for key, granted_at in self.grants.items():
                 if key.startswith(f"{ecr_id}:"):

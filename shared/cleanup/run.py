@@ -37,7 +37,7 @@ from shared.cleanup.notes import (
     rows_key,
 )
 from shared.cleanup.tally import Tally
-from shared.cloud.errors import CloudFailure, NotNow
+from shared.cloud.errors import CloudFailure, NotNow, Refused
 from shared.contract import AuthorizationId, Wake
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_NO_ECR: Final = "ResourceNotFound.EcrId"
 _PAGE: Final = 500
 _MOST_PUBLISHED: Final = 40
 _ATTACH_LATER_SECONDS: Final = 30
@@ -214,16 +215,26 @@ class Cleanup:
         if ecr is None:
             return Shown(at, is_whole=False), []
         try:
-            if not self.listings.exists(self.credentials(), ecr_id):
-                return Shown(at, is_whole=False, exists=False), []
-            shown = self.listings.show(self.credentials(), ecr_id, ecr.owner_uid, at)
+            shown = self._listed(ecr_id, ecr.owner_uid, at)
         except NotNow:
             raise
         except CloudFailure as failure:
             return _unknown(ecr_id, at, failure)
-        if shown.rows == 0 and self._is_suspicious(ecr_id, at):
+        if shown.rows == 0 and shown.exists and self._is_suspicious(ecr_id, at):
             return Shown(at, is_whole=False), [Finding("listing_empty", ecr_id)]
         return shown, []
+
+    def _listed(self, ecr_id: str, owner_uid: str, at: datetime) -> Shown:
+        """The listings; that the ECR itself is gone is believed only when it is asked for."""
+        try:
+            shown = self.listings.show(self.credentials(), ecr_id, owner_uid, at)
+        except Refused as refused:
+            if refused.cloud_code != _NO_ECR:
+                raise
+            shown = Shown(at, is_whole=False)
+        if shown.rows == 0 and not self.listings.exists(self.credentials(), ecr_id):
+            return Shown(at, is_whole=False, exists=False)
+        return shown
 
     def _is_suspicious(self, ecr_id: str, at: datetime) -> bool:
         """An empty listing: there were rows not long ago, and leases live that should be in it."""
