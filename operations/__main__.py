@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from functions.cleanup.handler import cleanup as cleaning
@@ -127,7 +128,7 @@ def show_report(
         for heading in ("finding", "of", "what"):
             table.add_column(heading, overflow="fold")
         for one in told:
-            table.add_row(one.name, one.key, one.sentence)
+            table.add_row(one.name, one.key, escape(one.sentence))
         screen.print(table)
 
 

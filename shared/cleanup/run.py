@@ -255,9 +255,14 @@ class Cleanup:
         for key, record in self._records(tally.ecr_id):
             if record is None:
                 tally.add(Finding("unreadable", key, ticket="the ledger's record"))
-            else:
+                continue
+            try:
                 tally.add_record(record)
-                yield record
+            except Exception:
+                log.exception("authorization_not_compared", subject=key)
+                tally.add(Finding("unreadable", key, ticket="see the log"))
+                continue
+            yield record
 
     def _warn(self, record: Authorization) -> int:
         """Tickets whose leases end soon are told: once for each of the registry's days."""
@@ -303,6 +308,8 @@ class Cleanup:
         if known is None or known[0].is_over or known[0].holds:
             return None
         brake, version = known
+        if brake.released_by is not None and self.registry.frozen(self.now()) is not None:
+            return None  # it waits for the freeze to end
         asked = self._ask(brake.run) if brake.released_by is not None else 0
         self._put(BRAKE, brake.model_copy(update={"is_over": True}), version)
         if brake.released_by is None:

@@ -18,6 +18,7 @@ _MOST_ASKED: Final = 2000
 """Of one ECR in one run; the rest is found again by the next one."""
 _MOST_TOLD: Final = 200
 """Findings of one ECR that are kept in full; the others are counted."""
+_LONGEST_SENTENCE: Final = 300
 _AGES: Final = (1, 7, 30, 90, 180, 365)
 """Days: the columns of the report's charts."""
 
@@ -52,7 +53,7 @@ class Tally:
                 Told(
                     name=finding.name,
                     key=finding.key,
-                    sentence=finding.sentence,
+                    sentence=finding.sentence[:_LONGEST_SENTENCE],
                     request=finding.request,
                 )
             )
