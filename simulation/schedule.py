@@ -147,12 +147,13 @@ class Simulation:
             may_give_up = self.schedule.attempts < ENOUGH_ATTEMPTS
             ended_otherwise = self.reached[REFUSED] or (may_give_up and self.reached[GAVE_UP])
             standing = () if ended_otherwise else scenario.standing
+            gone = () if ended_otherwise else scenario.gone  # a revoke may have been given up
             self.quiet = True
             if not self.late and not self.reached["landed late"] and not ended_otherwise:
-                self.watch.at_rest("B", standing, scenario.gone)
+                self.watch.at_rest("B", standing, gone)
             self._land()
             self._sweep()
-            self.watch.at_rest("C", standing, scenario.gone)
+            self.watch.at_rest("C", standing, gone)
         except Broken as error:
             broken = error
         except Exception as error:  # noqa: BLE001 -- whatever escapes a function is a finding

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
+from shared import policy
 from shared.authorization import VISIBLE_AFTER
-from shared.contract import ALL_LEASES
+from shared.contract import ALL_LEASES, read_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -177,13 +178,12 @@ class Comparison:
             if lease.expires_at is None or lease.expires_at > self.now:
                 continue
             request = {
-                **self._revoke(record.id),
-                "lease": lease.id,
+                **self._revoke(record.id, lease.id),
                 "ticket": lease.ticket,
                 "request_id": _request_id("expired", record.id, lease.id, self.now),
                 "reason": f"The lease ended on {lease.expires_at.isoformat(' ', 'minutes')}",
             }
-            asks = self._is_free(record.id, lease.id)
+            asks = self._may_ask(request, lease.id, is_known=True)
             yield Finding("expired", record.id.key, lease.expires_at, lease.ticket, request, asks)
 
     def _stuck(self, record: Authorization) -> Iterator[Finding]:
@@ -203,13 +203,13 @@ class Comparison:
             yield Finding("cannot_verify", record.id.key, ticket=code)
 
     def _moot(self, name: str, record: Authorization) -> Finding:
-        request = self._revoke(record.id)
+        request = self._revoke(record.id, ALL_LEASES)
         return Finding(name, record.id.key, ticket=_tickets(record), request=request)
 
     def _stale(self, of: AuthorizationId, since: datetime | None) -> Iterator[Finding]:
         days = self.registry.rules(of).not_attached_days
         if days and since and self.now - since >= timedelta(days=days):
-            yield Finding("stale_not_attached", of.key, since, request=self._revoke(of))
+            yield Finding("stale_not_attached", of.key, since, request=self._revoke(of, ALL_LEASES))
 
     def _unheld(self, name: str, of: AuthorizationId) -> Finding:
         """Access that no lease holds: reported, adopted or revoked, as the registry says."""
@@ -217,25 +217,30 @@ class Comparison:
         request = self._revoke(of)
         if rules.unmanaged == "adopt":
             request = self._grant(of, attach=of.key in self.shown.associations)
-        is_ours = of.instance_owner_uid in self.registry.accounts
-        asks = rules.unmanaged != "report" and is_ours and self._is_free(of, None)
+        known = name == "left_behind"
+        asks = rules.unmanaged != "report" and self._may_ask(request, None, is_known=known)
         return Finding(name, of.key, self.shown.grants.get(of.key), request=request, asks=asks)
 
-    def _is_free(self, of: AuthorizationId, lease: str | None) -> bool:
-        """Neither a freeze nor an exemption keeps the clean-up off."""
-        frozen = self.registry.frozen(self.now) is not None
-        return not frozen and self.registry.exemption(of, lease, self.now) is None
+    def _may_ask(self, asked: dict[str, Any], lease: str | None, *, is_known: bool) -> bool:
+        """Neither a freeze nor an exemption keeps the clean-up off, and policy would take it."""
+        request = read_request(asked)
+        if self.registry.frozen(self.now) is not None:
+            return False
+        if self.registry.exemption(request.authorization, lease, self.now) is not None:
+            return False
+        wanted = policy.with_end(request, self.registry, self.now)
+        return policy.refusal(wanted, self.registry, self.now, is_known=is_known) is None
 
-    def _revoke(self, of: AuthorizationId) -> dict[str, Any]:
-        """A revoke of all leases that were asked for before account A was looked at."""
+    def _revoke(self, of: AuthorizationId, lease: str | None = None) -> dict[str, Any]:
+        """A revoke of `lease`; without one it ends none, and takes away what no lease holds."""
+        request_id = _request_id("stray", of, "", self.now)
         return {
             **of.model_dump(),
-            "request_id": _request_id("stray", of, "", self.now),
+            "request_id": request_id,
             "action": "revoke",
             "ticket": "clean-up",
             "requester": "clean-up",
-            "lease": ALL_LEASES,
-            "requested_at": self.shown.at.isoformat(),
+            "lease": lease or request_id,
         }
 
     def _grant(self, of: AuthorizationId, *, attach: bool) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from shared.contract import Model
+from shared.contract import Model as Strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,13 @@ BRAKE: Final = "cleanup/brake"
 LAST_REPORT: Final = "cleanup/report"
 _REPORT: Final = "cleanup/report/"
 
-Noted = TypeVar("Noted", bound=Model)
+Noted = TypeVar("Noted", bound=Strict)
+
+
+class Model(Strict):
+    """A note. A field of a newer release is left out, so that an older one can go on."""
+
+    model_config = ConfigDict(extra="ignore")
 
 
 class Told(Model):
@@ -58,6 +64,7 @@ class CleanupRun(Model):
         ends: Leases by days to their end, at most so many; `none` for those without.
         outcome: `observed`, `braked`, `asked`; None while it runs.
         digest: Of all that it would ask for: what an operator releases.
+        told: The first findings, as everybody is told of them.
         is_told: Everybody has been told of it.
     """
 
@@ -79,6 +86,7 @@ class CleanupRun(Model):
     outcome: str | None = None
     digest: str | None = None
     finished_at: datetime | None = None
+    told: tuple[Told, ...] = ()
     is_told: bool = False
 
 

@@ -16,7 +16,8 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -31,6 +32,7 @@ from shared.cleanup.notes import (
     CleanupRun,
     Found,
     Rows,
+    Told,
     found_key,
     noted,
     report_key,
@@ -39,6 +41,7 @@ from shared.cleanup.notes import (
 from shared.cleanup.tally import Tally
 from shared.cloud.errors import CloudFailure, NotNow, Refused
 from shared.contract import AuthorizationId, Wake
+from shared.ledger import LedgerUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,7 +64,10 @@ _NO_ECR: Final = "ResourceNotFound.EcrId"
 _PAGE: Final = 500
 _MOST_PUBLISHED: Final = 40
 _ATTACH_LATER_SECONDS: Final = 30
-_NOT_TOLD: Final = {"id", "outcome", "pending", "slot", "tries", "is_told"}
+_NOT_TOLD: Final = {"id", "outcome", "ecrs", "pending", "slot", "tries", "told", "is_told"}
+_MOST_ASKED: Final = 2000
+_MOST_LOOKS: Final = 200
+"""In one run: as many as one invocation has the time for. The rest is found again."""
 _MOST_TRIES: Final = 5
 _TOO_OLD: Final = timedelta(days=1)
 """A run that lay for so long is begun anew: what it has found is no news."""
@@ -156,7 +162,7 @@ class Cleanup:
             "a dry run was asked for"
             if dry
             else "it is the first run"
-            if known is None
+            if self.ledger.note(LAST_REPORT) is None
             else "the registry says so"
             if self.registry.cleanup.observe
             else "an operator has to release or drop what was braked"
@@ -168,7 +174,7 @@ class Cleanup:
             id=f"{now:%Y%m%dT%H%M%S}-{version}",
             started_at=now,
             observes=observes,
-            slot=1 - brake[0].run.slot if brake and braked else 0,
+            slot=1 - brake[0].run.slot if brake and not brake[0].is_over else 0,
             ecrs=ecrs,
             pending=ecrs,
         )
@@ -198,7 +204,7 @@ class Cleanup:
         warned = 0
         for record in self._compared(tally):
             if run.observes is None:
-                warned += self._warn(record)
+                warned += self._warned(record)
         tally.add_strangers()
         self._overwrite(found_key(run.slot, ecr_id), tally.found)
         if shown.is_whole and shown.exists:
@@ -253,6 +259,7 @@ class Cleanup:
     def _compared(self, tally: Tally) -> Iterator[Authorization]:
         """Each authorization of the ECR that the ledger knows, once it is in the tally."""
         for key, record in self._records(tally.ecr_id):
+            tally.met(key)
             if record is None:
                 tally.add(Finding("unreadable", key, ticket="the ledger's record"))
                 continue
@@ -263,6 +270,16 @@ class Cleanup:
                 tally.add(Finding("unreadable", key, ticket="see the log"))
                 continue
             yield record
+
+    def _warned(self, record: Authorization) -> int:
+        """One whose ticket cannot be told keeps no other from being told."""
+        try:
+            return self._warn(record)
+        except (CloudFailure, LedgerUnavailable):
+            raise
+        except Exception:
+            log.exception("warning_failed", subject=record.id.key)
+            return 0
 
     def _warn(self, record: Authorization) -> int:
         """Tickets whose leases end soon are told: once for each of the registry's days."""
@@ -276,7 +293,8 @@ class Cleanup:
 
     def _decided(self, run: CleanupRun) -> CleanupRun:
         """The run once all that it may ask for is asked for, or the brake is on."""
-        run = run.model_copy(update={"finished_at": self.now()})
+        told = self._first_findings(run)
+        run = run.model_copy(update={"finished_at": self.now(), "told": told})
         found = {ecr_id: self._found(run, ecr_id) for ecr_id in run.ecrs} if run.wanted else {}
         digest = _digest(found)
         brake = self.registry.cleanup.brake
@@ -287,11 +305,20 @@ class Cleanup:
             self._overwrite(BRAKE, BrakeOn(run=run, digest=digest))
             self.trail.note(CHAIN, "braked", run=run.id, digest=digest, wanted=run.wanted)
         else:
-            asked = self._ask(run)
+            asked = self._ask(run, digest)
             looked = self._look_again(run)
             update = {"outcome": "asked", "digest": digest, "asked": asked, "looked": looked}
             run = run.model_copy(update=update)
         return run
+
+    def _first_findings(self, run: CleanupRun) -> tuple[Told, ...]:
+        """What is told of a run in full; kept with it, so that it is the same ever after."""
+        told = (
+            one.model_copy(update={"request": None})
+            for ecr_id in (run.ecrs if run.counts else ())
+            for one in self._found(run, ecr_id).told
+        )
+        return tuple(islice(told, _MOST_PUBLISHED))
 
     def _tell_all(self, run: CleanupRun, version: int) -> int:
         """What was decided and noted is told; told again, it is the same to the byte."""
@@ -310,35 +337,40 @@ class Cleanup:
         brake, version = known
         if brake.released_by is not None and self.registry.frozen(self.now()) is not None:
             return None  # it waits for the freeze to end
-        asked = self._ask(brake.run) if brake.released_by is not None else 0
+        asked = self._ask(brake.run, brake.digest) if brake.released_by is not None else 0
         self._put(BRAKE, brake.model_copy(update={"is_over": True}), version)
         if brake.released_by is None:
             return None
         return brake.run.model_copy(update={"outcome": "released", "asked": asked})
 
-    def _ask(self, run: CleanupRun) -> int:
-        """Every request that is due and free is on the queue; asked twice it is done once."""
+    def _ask(self, run: CleanupRun, digest: str) -> int:
+        """Every request that is due and free is on the queue; asked twice it is done once.
+
+        Only the very list that was counted, or released, is asked for.
+        """
         asked, now = 0, self.now()
+        found = {ecr_id: self._found(run, ecr_id) for ecr_id in run.ecrs} if run.wanted else {}
         if self.registry.frozen(now) is not None:
             return 0
-        for ecr_id in run.ecrs:
-            for request in self._found(run, ecr_id).requests:
-                of = AuthorizationId(
-                    **{name: request[name] for name in AuthorizationId.model_fields}
-                )
-                lease = request.get("lease")
-                if self.registry.exemption(of, lease if lease != "all" else None, now) is not None:
-                    continue
-                self.trail.note(of.key, "asked", run=run.id, request=request["request_id"])
-                self.send(self.requests, json.dumps(request))
-                asked += 1
+        if _digest(found) != digest:
+            log.error("list_has_changed", run=run.id)
+            return 0
+        for request in [one for each in found.values() for one in each.requests][:_MOST_ASKED]:
+            of = AuthorizationId(**{name: request[name] for name in AuthorizationId.model_fields})
+            if self.registry.exemption(of, request.get("lease"), now) is not None:
+                continue
+            if request["action"] == "grant" and now - run.started_at > _TOO_OLD:
+                continue  # what was to be adopted may be gone: it is looked for again
+            self.trail.note(of.key, "asked", run=run.id, request=request["request_id"])
+            self.send(self.requests, json.dumps(request))
+            asked += 1
         return asked
 
     def _look_again(self, run: CleanupRun) -> int:
         """Both accounts are looked at anew, where the registry has what is missing repaired."""
         looked = 0
         for ecr_id in run.ecrs if run.counts else ():
-            for key in self._found(run, ecr_id).looks:
+            for key in self._found(run, ecr_id).looks[: max(0, _MOST_LOOKS - looked)]:
                 of = AuthorizationId.of_key(key)
                 self.trail.note(key, "looked at again", run=run.id)
                 self.send(self.requests, Wake(wake=of, look=True).body())
@@ -349,11 +381,6 @@ class Cleanup:
 
     def _tell(self, outcome: str, run: CleanupRun) -> None:
         """What became of the run is on the topic, with the first findings in full."""
-        told: list[dict[str, Any]] = []
-        for ecr_id in run.ecrs if run.counts else ():
-            for one in self._found(run, ecr_id).told:
-                if len(told) < _MOST_PUBLISHED:
-                    told.append(one.model_dump(exclude_none=True, exclude={"request"}))
         event = {
             "specversion": "1.0",
             "id": f"{run.id}/{outcome}",
@@ -367,7 +394,7 @@ class Cleanup:
                 "request_id": run.id,
                 "final": True,
                 **run.model_dump(mode="json", exclude_none=True, exclude=_NOT_TOLD),
-                "findings": told,
+                "findings": [one.model_dump(exclude_none=True) for one in run.told],
             },
         }
         self.publish(json.dumps(event, separators=(",", ":")), outcome)

@@ -31,6 +31,7 @@ class Tally:
         self._comparison = comparison
         shown = comparison.shown
         self._strangers = shown.grants.keys() | shown.associations.keys()
+        self._shown: set[str] = set()
         self._requests: list[dict[str, Any]] = []
         self._looks: list[str] = []
         self._told: list[Told] = []
@@ -64,11 +65,17 @@ class Tally:
         if finding.looks and len(self._looks) < _MOST_ASKED:
             self._looks.append(finding.key)
 
+    def met(self, key: str) -> None:
+        """The ledger knows this one, whether or not its record can be read."""
+        if key in self._strangers:
+            self._strangers.discard(key)
+            self._seen += 1
+            self._shown.add(key)
+
     def add_record(self, record: Authorization) -> None:
         """All that is found about an authorization that the ledger knows."""
         key, live = record.id.key, record.live_leases
-        self._seen += bool(live) or key in self._strangers
-        self._strangers.discard(key)
+        self._seen += bool(live) and key not in self._shown
         for lease in live:
             end = lease.expires_at
             self._ends["none" if end is None else _column(end - self._comparison.now)] += 1

@@ -482,3 +482,55 @@ def test_what_fails_on_the_way_is_done_by_the_next_invocation():
     assert len({json.dumps(one, sort_keys=True) for one in told}) == len(
         {one["id"] for one in told}
     )
+
+
+def test_a_stray_that_a_late_ticket_has_come_to_hold_is_not_revoked():
+    system = system_with(unmanaged="revoke")
+    system.ports.grants[KEY] = system.ports.now - DAY
+    system.cleanup.run()  # it has asked
+    late = system.ports.queues["requests"].pop()
+    asked_before = (system.ports.now - timedelta(hours=5)).isoformat()  # and approved since
+    granted(system, lease(days=400, requested_at=asked_before))
+    system.ports.queues["requests"].append(late)
+    system.run()
+    assert KEY in system.ports.grants
+    assert len(system.ledger.authorization(KEY)[0].live_leases) == 1
+
+
+def test_a_record_that_cannot_be_read_is_no_stranger():
+    system = granted(system_with(unmanaged="revoke"), lease(days=400))
+    system.ports.now += timedelta(minutes=10)
+    pages = system.ledger.authorizations
+    system.ledger.authorizations = lambda *given: [(key, None) for key, _ in pages(*given)]
+    run = cleaned(system)
+    assert (names(run), run.asked) == ({"unreadable": 1}, 0)
+
+
+def test_a_released_list_that_waits_for_a_freeze_is_the_list_that_was_released():
+    system, run = braked()
+    decide(system.ledger, system.trail, run.digest, "anna", release=True)
+    now = system.ports.now
+    freeze = Freeze(since=now, until=now + DAY, reason="x")
+    registry = system.cleanup.registry
+    frozen = registry.cleanup.model_copy(update={"freezes": (freeze,)})
+    frozen = registry.model_copy(update={"cleanup": frozen})
+    object.__setattr__(system.cleanup, "registry", frozen)
+    cleaned(system, days=0.5)
+    released = cleaned(system, days=1)
+    assert (released.outcome, released.asked) == ("released", 3)
+
+
+def test_a_first_run_that_lay_too_long_is_followed_by_one_that_observes():
+    system = granted(system_with(), lease(days=1))
+    system.ledger.notes.clear()
+    object.__setattr__(system.cleanup, "is_late", lambda: True)
+    system.cleanup.run()
+    object.__setattr__(system.cleanup, "is_late", lambda: False)
+    assert cleaned(system, days=3).observes == "it is the first run"
+
+
+def test_what_policy_would_refuse_is_reported_and_holds_no_brake():
+    system = system_with(brake=Brake(most=0, always=0), unmanaged="revoke")
+    system.ports.grants[KEY.replace("2000300040005000", "9000900090009000")] = START
+    run = cleaned(system)
+    assert (names(run), run.wanted, run.outcome) == ({"unmanaged": 1}, 0, "asked")
