@@ -107,8 +107,7 @@ class Authorize:
             if earlier.fingerprint != record.fingerprint:
                 self._reject(request, REUSED, suffix=record.fingerprint[:12])
                 return None
-            if earlier.outcome is not None:
-                self._answer_again(request)
+            if self._has_its_answer(earlier):
                 # Its first message may have put others' access in doubt, and come again for that.
                 return self.settler.settle(request.authorization, known_only=True)
             record = earlier
@@ -122,12 +121,20 @@ class Authorize:
             lambda known: leases.take(known, wanted, record.sent_at, self.now()),
         )
 
-    def _answer_again(self, request: Request) -> None:
-        """A repeated request that has its answer is given that again."""
-        last = final_of(self.ledger.results(request.request_id))
-        if last is not None:
-            log.info("request_repeated", outcome=last.result.data.outcome)
+    def _has_its_answer(self, earlier: RequestRecord) -> bool:
+        """A repeated request that has its answer is given that again, and is not done again.
+
+        An answer that was made before an instance died stands, too: what it says must stay true.
+        """
+        last = final_of(self.ledger.results(earlier.request.request_id))
+        if last is None:
+            return earlier.outcome is not None
+        log.info("request_repeated", outcome=last.result.data.outcome)
+        if earlier.outcome is None:
+            self.announcer.publish_late(last)
+        else:
             self.announcer.repeat(last)
+        return True
 
     def _refusal(self, record: RequestRecord) -> Problem | None:
         """Why the request may not be; one that has been taken already may."""

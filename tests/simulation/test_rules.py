@@ -11,7 +11,7 @@ import pytest
 
 from functions.triggers import answer_each
 from shared.authorization import Lock
-from shared.cloud.errors import failure
+from shared.cloud.errors import CloudFailure, failure
 from shared.cloud.router import NOT_ASSOCIATED
 from shared.contract import read_request
 from shared.inbox import Inbox, Message, Pace
@@ -199,3 +199,20 @@ def test_an_unknown_outcome_is_settled_by_reading_the_cloud(acted, calls):
     assert system.ports.calls.count("associate") == calls
     assert system.ports.calls.count("look_at_association") >= 1
     assert len(system.ports.associations[KEY]) == 1
+
+
+def test_an_answer_that_was_made_before_an_instance_died_stays_true():
+    """`failed` was made and not yet published: the message that comes again grants nothing."""
+    system = System(ledger=MemoryLedger())
+    system.max_attempts = 1
+    system.ports.trouble = lambda name, when: (
+        failure("ServiceUnavailable") if name in ("assume", "publish") else None
+    )
+    system.post(request("grant_vpc"))
+    _, body = system.ports.queues["requests"][0]
+    with pytest.raises(CloudFailure):
+        system.deliver("requests", body)
+    system.ports.trouble = lambda name, when: None
+    system.run()
+    assert system.ports.outcomes[0] == ("CHG-1001", "failed")
+    assert not system.ports.grants
