@@ -144,7 +144,7 @@ def show_brake() -> None:
     table = Table()
     for heading in ("action", "instance", "ECR", "lease", "ticket"):
         table.add_column(heading, overflow="fold")
-    for one in notes.requests(ledger, brake.run):
+    for one in notes.asks_of(ledger, brake.run):
         lease = str(one.get("lease", ""))
         table.add_row(one["action"], one["instance_id"], one["ecr_id"], lease, one["ticket"])
     screen.print(table)

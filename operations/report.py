@@ -5,12 +5,14 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Final
 
+from shared.cleanup.tally import AGES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from shared.cleanup.notes import CleanupRun, Told
 
-_COLUMNS: Final = ("1", "7", "30", "90", "180", "365", "more", "none")
+_COLUMNS: Final = (*map(str, AGES), "more", "none")
 _BAR, _GAP, _HEIGHT = 44, 12, 90
 _STYLE: Final = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"

@@ -83,10 +83,11 @@ class Authorize:
         if "specversion" in document:
             return self.settler.give_up(read_result(document).data, problem)
         request = read_request(document)
-        if not self.settler.is_open(refused(request, problem, "failed")):
+        of = refused(request, problem, "failed")
+        if not self.settler.is_open(of):
             self._answer(request, problem, "failed")
             return None
-        return self.settler.give_up(refused(request, problem, "failed"), problem)
+        return self.settler.give_up(of, problem)
 
     def refuse(self, bad: BadMessage, digest: str) -> None:
         """A message that bears a request id is answered, though it is no request."""

@@ -14,10 +14,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from simulation import campaign, claims
+from simulation.progress import gathered
 from simulation.schedule import Schedule, Simulation
 from simulation.wire import campaign as wire_campaign
 
@@ -82,18 +83,10 @@ def _run(pool: Any, processes: int, schedules: int, seed: int, until: float) -> 
     shares += [
         ("random", number, processes, half, seed, until, queue) for number in range(processes)
     ]
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     tally = campaign.Tally()
-    with Progress(*columns, TimeElapsedColumn(), console=screen) as progress:
-        task = progress.add_task("schedules", total=schedules)
-        waiting = [pool.apply_async(_share, (share,)) for share in shares]
-        while any(not one.ready() for one in waiting):
-            time.sleep(0.2)
-            while not queue.empty():
-                progress.advance(task, queue.get())
-        for one in waiting:
-            tally.add(one.get())
-        progress.update(task, completed=tally.schedules.total())
+    waiting = [pool.apply_async(_share, (share,)) for share in shares]
+    for part in gathered(screen, "schedules", schedules, waiting, queue):
+        tally.add(part)
     return tally
 
 

@@ -219,9 +219,10 @@ class Simulation:
     def _stale(self, name: str, effect: Callable[[], Any]) -> Any:
         """What was there before the last change, while that may still be seen."""
         known = self.ports.before.get(self.ports.subject)
-        visible = known is None or self.ports.now - known[0] > VISIBLE_AFTER
         # A cloud that had forgotten a token while it still shows what was before is none we know.
-        if known is None or visible or not self.ports.tokens_kept:
+        if known is None or not self.ports.tokens_kept:
+            return effect()
+        if self.ports.now - known[0] > VISIBLE_AFTER:
             return effect()
         return known[1] if name == "look_at_grant" else known[2]
 

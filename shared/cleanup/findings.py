@@ -169,8 +169,8 @@ class Comparison:
         else:
             name = "attached_without_grant" if is_attached else "missing"
         repairs = self.registry.rules(of).missing == "repair" and name != "owner_mismatch"
-        request = {**self._grant(of, attach=any(lease.attach for lease in live))}
-        request["ticket"] = live[-1].ticket
+        attach = any(lease.attach for lease in live)
+        request = {**self._grant(of, attach=attach), "ticket": live[-1].ticket}
         yield Finding(name, of.key, ticket=_tickets(record), request=request, looks=repairs)
 
     def _expired(self, record: Authorization) -> Iterator[Finding]:

@@ -145,15 +145,16 @@ def report(ledger: Ledger, day: str | None = None) -> CleanupRun | None:
 
 def told(ledger: Ledger, run: CleanupRun) -> list[Told]:
     """The findings of the last finished run, as far as they are kept."""
-    return [one for found in _found(ledger, run) for one in found.told]
+    return [one for found in each_found(ledger, run) for one in found.told]
 
 
-def requests(ledger: Ledger, run: CleanupRun) -> list[dict[str, Any]]:
+def asks_of(ledger: Ledger, run: CleanupRun) -> list[dict[str, Any]]:
     """What a run would ask for."""
-    return [one for found in _found(ledger, run) for one in found.requests]
+    return [one for found in each_found(ledger, run) for one in found.requests]
 
 
-def _found(ledger: Ledger, run: CleanupRun) -> Iterator[Found]:
+def each_found(ledger: Ledger, run: CleanupRun) -> Iterator[Found]:
+    """What a run has found, ECR by ECR."""
     for ecr_id in run.ecrs:
         known = noted(ledger, found_key(run.slot, ecr_id), Found)
         if known is not None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -30,9 +30,10 @@ from shared.cleanup.notes import (
     RUN,
     BrakeOn,
     CleanupRun,
-    Found,
     Rows,
     Told,
+    asks_of,
+    each_found,
     found_key,
     noted,
     report_key,
@@ -295,8 +296,8 @@ class Cleanup:
         """The run once all that it may ask for is asked for, or the brake is on."""
         told = self._first_findings(run)
         run = run.model_copy(update={"finished_at": self.now(), "told": told})
-        found = {ecr_id: self._found(run, ecr_id) for ecr_id in run.ecrs} if run.wanted else {}
-        digest = _digest(found)
+        asks = self._asks_of(run)
+        digest = _digest(asks)
         brake = self.registry.cleanup.brake
         if run.observes is not None:
             run = run.model_copy(update={"outcome": "observed", "digest": digest})
@@ -305,7 +306,7 @@ class Cleanup:
             self._overwrite(BRAKE, BrakeOn(run=run, digest=digest))
             self.trail.note(CHAIN, "braked", run=run.id, digest=digest, wanted=run.wanted)
         else:
-            asked = self._ask(run, digest)
+            asked = self._ask(run, asks)
             looked = self._look_again(run)
             update = {"outcome": "asked", "digest": digest, "asked": asked, "looked": looked}
             run = run.model_copy(update=update)
@@ -315,8 +316,8 @@ class Cleanup:
         """What is told of a run in full; kept with it, so that it is the same ever after."""
         told = (
             one.model_copy(update={"request": None})
-            for ecr_id in (run.ecrs if run.counts else ())
-            for one in self._found(run, ecr_id).told
+            for found in (each_found(self.ledger, run) if run.counts else ())
+            for one in found.told
         )
         return tuple(islice(told, _MOST_PUBLISHED))
 
@@ -337,25 +338,31 @@ class Cleanup:
         brake, version = known
         if brake.released_by is not None and self.registry.frozen(self.now()) is not None:
             return None  # it waits for the freeze to end
-        asked = self._ask(brake.run, brake.digest) if brake.released_by is not None else 0
+        asks = self._asks_of(brake.run) if brake.released_by is not None else []
+        if asks and _digest(asks) != brake.digest:
+            log.error("released_list_has_changed", run=brake.run.id)
+            asks = []
+        asked = self._ask(brake.run, asks)
         self._put(BRAKE, brake.model_copy(update={"is_over": True}), version)
         if brake.released_by is None:
             return None
         return brake.run.model_copy(update={"outcome": "released", "asked": asked})
 
-    def _ask(self, run: CleanupRun, digest: str) -> int:
+    def _asks_of(self, run: CleanupRun) -> list[dict[str, Any]]:
+        """What a run would ask for, as it is noted."""
+        return asks_of(self.ledger, run) if run.wanted else []
+
+    def _ask(self, run: CleanupRun, asks: list[dict[str, Any]]) -> int:
         """Every request that is due and free is on the queue; asked twice it is done once.
 
-        Only the very list that was counted, or released, is asked for.
+        Args:
+            run: Whose they are.
+            asks: The very list that was counted, or released.
         """
         asked, now = 0, self.now()
-        found = {ecr_id: self._found(run, ecr_id) for ecr_id in run.ecrs} if run.wanted else {}
         if self.registry.frozen(now) is not None:
             return 0
-        if _digest(found) != digest:
-            log.error("list_has_changed", run=run.id)
-            return 0
-        for request in [one for each in found.values() for one in each.requests][:_MOST_ASKED]:
+        for request in asks[:_MOST_ASKED]:
             of = AuthorizationId(**{name: request[name] for name in AuthorizationId.model_fields})
             if self.registry.exemption(of, request.get("lease"), now) is not None:
                 continue
@@ -369,8 +376,8 @@ class Cleanup:
     def _look_again(self, run: CleanupRun) -> int:
         """Both accounts are looked at anew, where the registry has what is missing repaired."""
         looked = 0
-        for ecr_id in run.ecrs if run.counts else ():
-            for key in self._found(run, ecr_id).looks[: max(0, _MOST_LOOKS - looked)]:
+        for found in each_found(self.ledger, run) if run.counts else ():
+            for key in found.looks[: max(0, _MOST_LOOKS - looked)]:
                 of = AuthorizationId.of_key(key)
                 self.trail.note(key, "looked at again", run=run.id)
                 self.send(self.requests, Wake(wake=of, look=True).body())
@@ -401,10 +408,6 @@ class Cleanup:
 
     # Notes ---------------------------------------------------------------------------------------
 
-    def _found(self, run: CleanupRun, ecr_id: str) -> Found:
-        known = self._noted(found_key(run.slot, ecr_id), Found)
-        return known[0] if known else Found()
-
     def _noted(self, key: str, kind: type[Noted]) -> tuple[Noted, int] | None:
         return noted(self.ledger, key, kind)
 
@@ -423,11 +426,9 @@ def _unknown(ecr_id: str, at: datetime, failure: CloudFailure) -> tuple[Shown, l
     return Shown(at, is_whole=False), [Finding("listing_failed", ecr_id, ticket=failure.cloud_code)]
 
 
-def _digest(found: dict[str, Found]) -> str:
-    """Of all requests that a run would make, whatever day it is."""
+def _digest(asks: list[dict[str, Any]]) -> str:
+    """Of all requests that a run would make."""
     names = sorted(
-        f"{one['action']} {one['instance_id']} {one['ecr_id']} {one.get('lease')}"
-        for each in found.values()
-        for one in each.requests
+        f"{one['action']} {one['instance_id']} {one['ecr_id']} {one.get('lease')}" for one in asks
     )
     return sha256("\n".join(names).encode()).hexdigest()[:16]

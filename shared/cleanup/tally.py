@@ -19,7 +19,7 @@ _MOST_ASKED: Final = 2000
 _MOST_TOLD: Final = 200
 """Findings of one ECR that are kept in full; the others are counted."""
 _LONGEST_SENTENCE: Final = 300
-_AGES: Final = (1, 7, 30, 90, 180, 365)
+AGES: Final = (1, 7, 30, 90, 180, 365)
 """Days: the columns of the report's charts."""
 
 
@@ -110,4 +110,4 @@ class Tally:
 
 
 def _column(age: timedelta) -> str:
-    return next((str(days) for days in _AGES if age <= timedelta(days=days)), "more")
+    return next((str(days) for days in AGES if age <= timedelta(days=days)), "more")

@@ -9,10 +9,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from simulation.bugs import planted
+from simulation.progress import gathered
 from simulation.wire.run import minimised, run, told_whole
 from simulation.wire.schedules import (
     ACCOUNT_GOES,
@@ -125,24 +125,13 @@ def campaign(screen: Console, schedules: int, first: int, until: float) -> WireT
     """So many seeds, dealt out to all processes, until the time (monotonic seconds) is over."""
     processes = max(1, min(os.cpu_count() or 1, 8))
     context = multiprocessing.get_context("spawn")  # a server's threads do not survive a fork
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     tally = WireTally()
-    with (
-        context.Manager() as manager,
-        context.Pool(processes) as pool,
-        Progress(*columns, TimeElapsedColumn(), console=screen) as progress,
-    ):
+    with context.Manager() as manager, context.Pool(processes) as pool:
         queue = manager.Queue()
-        task = progress.add_task("schedules through the wire", total=schedules)
         shares = [range(first + one, first + schedules, processes) for one in range(processes)]
         waiting = [pool.apply_async(_share, (share, until, queue)) for share in shares]
-        while any(not one.ready() for one in waiting):
-            time.sleep(0.2)
-            while not queue.empty():
-                progress.advance(task, queue.get())
-        for one in waiting:
-            tally.add(one.get())
-        progress.update(task, completed=tally.count)
+        for share in gathered(screen, "schedules through the wire", schedules, waiting, queue):
+            tally.add(share)
     return tally
 
 

@@ -105,6 +105,9 @@ def whole_story(system):
         "what was over is gone": "vpc-bp1payments0main" not in standing,
         "what was missing is back": "vpc-t4npayments0asia" in attached,
         "the clean-up has told": any(one["outcome"] == "swept" for one in system.results),
+        # The others tell whether it mattered; chance in the delays may let one come right all the
+        # same, by EventBridge's own repeats. That the call was made and refused is certain.
+        "nothing was denied": not [one for one in system.cloud.journal if one.status == 403],
         "the listings were read": not any(
             "listing_failed" in one.get("counts", {}) for one in system.results
         ),
