@@ -20,7 +20,7 @@ from shared.cloud.endpoints import endpoint
 from shared.cloud.messages import Messages
 from shared.cloud.router import Router
 from shared.cloud.sdk import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
-from shared.contract import AccountUid, Model, RegionId
+from shared.contract import AccountUid, Model, RegionId, Settle
 from shared.inbox import Inbox, Pace
 from shared.ledger.sql import SqlLedger
 from shared.log import mask_value
@@ -44,6 +44,7 @@ class Settings(Model):
     region: RegionId
     queue: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,119}$")]
     dead_letter_queue: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,119}$")]
+    request_queue: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,119}$")] = "ecr-requests"
     attachment_queue: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,119}$")] = (
         "ecr-attachments"
     )
@@ -112,11 +113,17 @@ class House:
         self.trail = Trail(self.ledger, now)
         place = f"{self.settings.region}:{self.settings.account_uid}"
         self.source = f"acs:fc:{place}:ecr-authorization"
-        self.announcer = Announcer(self.ledger, self.publish, self.source, now, self.trail)
+        self.announcer = Announcer(
+            self.ledger, self.publish, self.source, now, self.trail, self.tell_bundle
+        )
 
     def publish(self, body: str, tag: str) -> None:
         """A result is on the topic. May raise CloudFailure."""
         self.messages.publish(self.settings.result_topic, body, tag)
+
+    def tell_bundle(self, request_id: str) -> None:
+        """Somebody will look after the bundle. May raise CloudFailure."""
+        self.messages.send(self.settings.request_queue, Settle(settle=request_id).model_dump_json())
 
     def endpoint(self, service: Service) -> str:
         """Where `service` is reached."""

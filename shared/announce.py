@@ -7,6 +7,7 @@ add_result ── publish ── mark_published
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -34,6 +35,7 @@ class Publish(Protocol):
         """Publish."""
 
 
+@dataclass(frozen=True)
 class Announcer:
     """Announces results once and for all: what was announced first is what is said ever after.
 
@@ -43,21 +45,15 @@ class Announcer:
         source: The CloudEvents source: who we are.
         now: The clock, UTC.
         trail: Where each result is noted before it is published.
+        tell_bundle: Is told the bundle's id whenever a part of it has its answer on the ledger.
     """
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        publish: Publish,
-        source: str,
-        now: Callable[[], datetime],
-        trail: Trail,
-    ) -> None:
-        self._ledger = ledger
-        self._trail = trail
-        self._publish = publish
-        self._source = source
-        self._now = now
+    ledger: Ledger
+    publish: Publish
+    source: str
+    now: Callable[[], datetime]
+    trail: Trail
+    tell_bundle: Callable[[str], object]
 
     def announce(self, body: ResultBody, suffix: str = "") -> None:
         """The result is on the topic. One that is there already is not published again.
@@ -65,16 +61,16 @@ class Announcer:
         A request has one answer: where an earlier run had made another one before it died, that
         one is put out.
         """
-        event = result(body, source=self._source, time=self._now(), suffix=suffix)
+        event = result(body, source=self.source, time=self.now(), suffix=suffix)
         answers = body.final and event.is_answer
-        known = final_of(self._ledger.results(body.request_id)) if answers else None
+        known = final_of(self.ledger.results(body.request_id)) if answers else None
         if known is None:
             record = ResultRecord(result=event, request_id=body.request_id)
-            known = self._ledger.add_result(record)
+            known = self.ledger.add_result(record)
         self._put_out(known, "announced")
         if answers:
             outcome = known.result.data.outcome
-            self._ledger.finish_request(body.request_id, outcome, self._now())
+            self.ledger.finish_request(body.request_id, outcome, self.now())
 
     def repeat(self, record: ResultRecord) -> None:
         """The result is on the topic once more: the answer to a repeated request."""
@@ -85,15 +81,18 @@ class Announcer:
         self._put_out(record, "announced late")
         data = record.result.data
         if data.final and record.result.is_answer:
-            self._ledger.finish_request(data.request_id, data.outcome, self._now())
+            self.ledger.finish_request(data.request_id, data.outcome, self.now())
 
     def _put_out(self, record: ResultRecord, what: str) -> None:
+        answered = record.result.data
+        if answered.final and answered.part_of and record.result.is_answer:
+            self.tell_bundle(answered.part_of)
         if record.published_at is not None:
             return
         event: Result = record.result
         data = event.data
         code = data.problem.code if data.problem else None
-        self._trail.note(
+        self.trail.note(
             data.authorization.key if data.authorization else UNADDRESSED,
             f"{data.outcome} {what}",
             result=event.id,
@@ -102,8 +101,8 @@ class Announcer:
             requester=data.requester,
             code=code,
         )
-        self._publish(event.body(), data.outcome)
-        self._ledger.mark_published(event.id, self._now())
+        self.publish(event.body(), data.outcome)
+        self.ledger.mark_published(event.id, self.now())
         log.info(
             "result_published",
             outcome=data.outcome,
@@ -138,6 +137,7 @@ def owed(record: Authorization, entry: OpenRequest, outcome: Outcome) -> ResultB
         association_id=record.association.association_id if outcome == "attached" else None,
         expires_at=lease.expires_at if lease and outcome in ("granted", "attached") else None,
         held_by=tuple(held.ticket for held in record.live_leases) if outcome == "revoked" else (),
+        part_of=entry.part_of,
         problem=problem if outcome in ("rejected", "failed") else None,
     )
 
@@ -169,6 +169,7 @@ def refused(request: Request, problem: Problem, outcome: Outcome) -> ResultBody:
         authorization=request.authorization,
         peer_account_uid=request.ecr_owner_uid,
         peer_ecr_id=request.ecr_id,
+        part_of=request.part_of,
         problem=problem,
     )
 

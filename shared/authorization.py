@@ -48,6 +48,7 @@ class OpenRequest(Model):
     ticket: str
     requester: str | None = None
     lease: str
+    part_of: str | None = None
     announced: tuple[Outcome, ...] = ()
     problem: Problem | None = None
 

@@ -10,9 +10,19 @@ import structlog
 from shared import leases, policy, registry
 from shared.announce import Announcer, final_of, refused, unreadable
 from shared.authorization import Authorization
+from shared.bundles import Bundles, refused_bundle
 from shared.cloud.errors import Refused
 from shared.cloud.sessions import Role, session_name, session_policy
-from shared.contract import BadMessage, Problem, Request, read_request, read_result, read_wake
+from shared.contract import (
+    BadMessage,
+    Problem,
+    Request,
+    read_bundle,
+    read_request,
+    read_result,
+    read_settle,
+    read_wake,
+)
 from shared.converge import Step
 from shared.ledger import Ledger, RequestRecord
 from shared.log import correlate, mask_value
@@ -28,7 +38,7 @@ if TYPE_CHECKING:
     from shared.cloud.network import Network
     from shared.cloud.router import Router
     from shared.cloud.sessions import Purpose, Sessions
-    from shared.contract import AuthorizationId, Outcome, Wake
+    from shared.contract import AuthorizationId, Bundle, Outcome, Wake
     from shared.registry import Registry
     from shared.run import Action, Again, Change
     from shared.settle import Settler
@@ -50,6 +60,7 @@ class Authorize:
         ledger: Where requests are remembered.
         registry: Who may ask for what.
         settler: Does the work in account B.
+        bundles: Takes tickets for many instances apart, and answers for them.
         announcer: Answers what is refused.
         attached_by_hand: Whether account A's view shows the instance attached.
         now: The clock, UTC.
@@ -58,6 +69,7 @@ class Authorize:
     ledger: Ledger
     registry: Registry
     settler: Settler
+    bundles: Bundles
     announcer: Announcer
     attached_by_hand: Callable[[AuthorizationId], bool]
     now: Callable[[], datetime]
@@ -66,19 +78,30 @@ class Authorize:
         """Do what the message asks. Raises BadMessage, CloudFailure, LedgerUnavailable."""
         if "wake" in document:
             return self.settler.wake(read_wake(document))
+        if "settle" in document:
+            self.bundles.settle(read_settle(document).settle)
+            return None
         if "specversion" in document:
             result = read_result(document)
             correlate(ticket=result.data.ticket, request_id=result.data.request_id)
             if result.data.authorization is None:
                 return None
             return self.settler.settle(result.data.authorization, known_only=True)
+        if "instances" in document:
+            bundle = read_bundle(document)
+            correlate(ticket=bundle.ticket, request_id=bundle.request_id)
+            self._take_bundle(bundle, sent_at)
+            return None
         request = read_request(document)
         correlate(ticket=request.ticket, request_id=request.request_id)
         return self._take_request(request, sent_at)
 
     def give_up(self, document: dict[str, Any], problem: Problem) -> Wake | None:
-        """The message's request has failed, unless it has its answer."""
-        if "wake" in document:
+        """The message's request has failed, unless it has its answer.
+
+        A bundle is not given up while its parts go their ways: the sweep comes back to it.
+        """
+        if document.keys() & {"wake", "settle", "instances"}:
             return None
         if "specversion" in document:
             return self.settler.give_up(read_result(document).data, problem)
@@ -97,22 +120,15 @@ class Authorize:
 
     def _take_request(self, request: Request, sent_at: datetime) -> Again | None:
         log.info("request_received", action=request.action, subject=request.authorization.key)
-        record = RequestRecord(
-            request=request,
-            fingerprint=request.fingerprint,
-            received_at=self.now(),
-            sent_at=sent_at,
-        )
-        earlier = self.ledger.add_request(record)
-        if earlier is not None:
-            if earlier.fingerprint != record.fingerprint:
-                self._reject(request, REUSED, suffix=record.fingerprint[:12])
-                return None
-            if self._has_its_answer(earlier):
-                # Its first message may have put others' access in doubt, and come again for that.
-                return self.settler.settle(request.authorization, known_only=True)
-            record = earlier
-        problem = self._refusal(record)
+        record, is_new = self._recorded(request, sent_at)
+        if record.fingerprint != request.fingerprint:
+            self._reject(request, REUSED, suffix=request.fingerprint[:12])
+            return None
+        # A part may have been refused with its bundle before its message came.
+        if (not is_new or request.part_of) and self._has_its_answer(record):
+            # Its first message may have put others' access in doubt, and come again for that.
+            return self.settler.settle(request.authorization, known_only=True)
+        problem = self._refusal(request, record.received_at)
         if problem is not None:
             self._reject(request, problem)
             return None
@@ -121,6 +137,26 @@ class Authorize:
             request.authorization,
             lambda known: leases.take(known, wanted, record.sent_at, self.now()),
         )
+
+    def _take_bundle(self, bundle: Bundle, sent_at: datetime) -> None:
+        log.info("bundle_received", action=bundle.action, parts=len(bundle.instances))
+        record, is_new = self._recorded(bundle, sent_at)
+        if record.fingerprint != bundle.fingerprint:
+            suffix = bundle.fingerprint[:12]
+            self.announcer.announce(refused_bundle(bundle, REUSED), suffix=suffix)
+        elif is_new or not self._has_its_answer(record):
+            self.bundles.take(bundle, record)
+
+    def _recorded(self, asked: Request | Bundle, sent_at: datetime) -> tuple[RequestRecord, bool]:
+        """What the ledger has under the request id now, and whether that is new."""
+        record = RequestRecord(
+            request=asked,
+            fingerprint=asked.fingerprint,
+            received_at=self.now(),
+            sent_at=sent_at,
+        )
+        earlier = self.ledger.add_request(record)
+        return (record, True) if earlier is None else (earlier, False)
 
     def _has_its_answer(self, earlier: RequestRecord) -> bool:
         """A repeated request that has its answer is given that again, and is not done again.
@@ -137,16 +173,15 @@ class Authorize:
             self.announcer.repeat(last)
         return True
 
-    def _refusal(self, record: RequestRecord) -> Problem | None:
+    def _refusal(self, request: Request, received_at: datetime) -> Problem | None:
         """Why the request may not be; one that has been taken already may."""
-        request = record.request
         known = self.ledger.authorization(request.authorization.key)
         if known is not None and _is_taken(known[0], request):
             return None
         problem = policy.refusal(
-            policy.with_end(request, self.registry, record.received_at),
+            policy.with_end(request, self.registry, received_at),
             self.registry,
-            record.received_at,
+            received_at,
             is_known=known is not None,
             is_held=known is not None and bool(known[0].live_leases),
         )

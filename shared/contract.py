@@ -7,7 +7,7 @@ Schemas of `Request` and `Result` are published in contracts/.
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import (
     AwareDatetime,
@@ -15,9 +15,13 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_core import from_json, to_json
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 # [0-9] and not \d: the latter takes digits of every script.
 AccountUid = Annotated[str, Field(pattern=r"^[0-9]{16}$", description="Main account id")]
@@ -43,15 +47,41 @@ Text = Annotated[
     ),
 ]
 InstanceType = Literal["VPC", "VBR"]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+"""What the registry calls a sender, a reader, a mapping."""
+Url = Annotated[
+    str,
+    # No user, no fragment, nothing that another parser could read as another host.
+    Field(
+        pattern=r"^https://[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?(/[!$-;=?-Z_a-z~]*)?$"
+    ),
+    Field(max_length=1000),
+]
 
 Outcome = Literal[
-    "granted", "attached", "expiring", "revoking", "detached", "revoked", "rejected", "failed"
+    "granted",
+    "attached",
+    "expiring",
+    "revoking",
+    "detached",
+    "revoked",
+    "rejected",
+    "failed",
+    "completed",
+    "partial",
 ]
-FINAL: Final[frozenset[str]] = frozenset({"attached", "revoked", "rejected", "failed"})
-"""Outcomes after which a request has its answer; `granted` is final where A attaches by hand."""
+FINAL: Final[frozenset[str]] = frozenset(
+    {"attached", "revoked", "rejected", "failed", "completed", "partial"}
+)
+"""Outcomes after which a request has its answer; `granted` is final where A attaches by hand.
+
+`completed` and `partial` are of a bundle: all of its parts came as asked for, or some.
+"""
 
 ALL_LEASES: Final = "all"
 MAX_MESSAGE_BYTES: Final = 65536
+BUNDLE_ID_LIMIT: Final = 48
+"""Leaves room for what the ids of its parts add to it."""
 _FAULTS_SHOWN: Final = 8
 _TYPE_PREFIX: Final = "ecr.authorization."
 
@@ -114,14 +144,43 @@ class AuthorizationId(Model):
         return cls.model_validate(dict(zip(names, key.split(":"), strict=True)))
 
 
-class Request(AuthorizationId):
-    """What a ticket asks for. The same request_id with the same content is the same request."""
+class Approval(Model):
+    """What the ticket says of its approval, as the sender's mapping has read it."""
+
+    state: Literal["approved", "pending", "rejected"]
+    by: tuple[Text, ...] = Field(default=(), max_length=20, description="Who approved")
+    window_since: AwareDatetime | None = Field(default=None, description="The change window")
+    window_until: AwareDatetime | None = None
+
+    @field_validator("by", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+
+class Callback(Model):
+    """Where the ticket's answers are written back to."""
+
+    url: Url
+    system: Name = Field(description="The mapping whose answers are sent: `servicenow`")
+    language: Literal["en", "zh"] = "en"
+
+
+class Asked(Model):
+    """What a request and a bundle have in common: who asks, for what, and by which ticket."""
 
     request_id: RequestId
     action: Literal["grant", "revoke"]
     ticket: Ticket
     requester: Text | None = None
     reason: Text | None = None
+    sender: Name | None = Field(
+        default=None,
+        description="Whose webhook it was; intake fills it in. Left out by who may put messages on "
+        "the request queue itself",
+    )
+    approval: Approval | None = None
+    callback: Callback | None = None
     attach: bool = Field(
         default=True, description="Grant: attach in account A too; false leaves that to a person"
     )
@@ -137,7 +196,7 @@ class Request(AuthorizationId):
     )
 
     @model_validator(mode="after")
-    def _fields_fit_action(self) -> Request:
+    def _fields_fit_action(self) -> Self:
         if self.action == "revoke" and self.lease is None:
             raise ValueError(f'a revoke names the lease that it ends, or "{ALL_LEASES}"')
         if self.action == "revoke" and (self.expires_at is not None or not self.attach):
@@ -149,17 +208,84 @@ class Request(AuthorizationId):
         return self
 
     @property
+    def fingerprint(self) -> str:
+        """Equal for equal content, however it was written down, and whatever fields are new."""
+        return sha256(to_json(self.model_dump(mode="json", exclude_defaults=True))).hexdigest()
+
+
+class Request(Asked, AuthorizationId):
+    """What a ticket asks for. The same request_id with the same content is the same request."""
+
+    part_of: RequestId | None = Field(default=None, description="The bundle that it is a part of")
+
+    @property
     def authorization(self) -> AuthorizationId:
         """The authorization that the request is about."""
         return AuthorizationId(**{name: getattr(self, name) for name in _ID_FIELDS})
 
-    @property
-    def fingerprint(self) -> str:
-        """Equal for equal content, however it was written down."""
-        return sha256(to_json(self.model_dump(mode="json"))).hexdigest()
-
 
 _ID_FIELDS: Final = tuple(AuthorizationId.model_fields)
+
+
+class Instance(Model):
+    """One instance of a bundle."""
+
+    instance_id: InstanceId
+    instance_type: InstanceType
+    instance_region_id: RegionId
+    instance_owner_uid: AccountUid
+
+
+class Bundle(Asked):
+    """One ticket for many instances: each is a request of its own, a part, and has its results.
+
+    A revoke's `lease` names the bundle of the grants, or all leases of each instance.
+    """
+
+    ecr_id: EcrId
+    ecr_owner_uid: AccountUid
+    instances: Annotated[tuple[Instance, ...], Field(min_length=1, max_length=50)]
+    mode: Literal["best_effort", "all_or_nothing"] = Field(
+        default="best_effort",
+        description="all_or_nothing: one part that is rejected or fails takes the others back",
+    )
+
+    @field_validator("request_id")
+    @classmethod
+    def _leaves_room(cls, value: str) -> str:
+        if len(value) > BUNDLE_ID_LIMIT:
+            raise ValueError(f"a bundle's request_id has {BUNDLE_ID_LIMIT} characters at most")
+        return value
+
+    @model_validator(mode="after")
+    def _parts_are_requests(self) -> Self:
+        if self.mode == "all_or_nothing" and self.action == "revoke":
+            raise ValueError("all_or_nothing belongs to a grant")
+        if len({part.request_id for part in self.parts}) < len(self.instances):
+            raise ValueError("an instance is named twice")
+        return self
+
+    @property
+    def parts(self) -> tuple[Request, ...]:
+        """A request for each instance; its id follows from the bundle's and the instance."""
+        given = self.model_dump(exclude={"instances", "mode", "request_id", "lease"})
+        return tuple(
+            Request(
+                **given,
+                **one.model_dump(),
+                request_id=_part_id(self.request_id, one),
+                part_of=self.request_id,
+                lease=self.lease
+                if self.lease in (None, ALL_LEASES)
+                else _part_id(str(self.lease), one),
+            )
+            for one in self.instances
+        )
+
+
+def _part_id(bundle_id: str, one: Instance) -> str:
+    place = f"{one.instance_id}:{one.instance_region_id}:{one.instance_owner_uid}"
+    return f"{bundle_id}.{sha256(place.encode()).hexdigest()[:8]}"
 
 
 class Wake(Model):
@@ -176,6 +302,12 @@ class Wake(Model):
         return self.model_dump_json(exclude_defaults=True)
 
 
+class Settle(Model):
+    """A message of the workers: a part of this bundle has its answer."""
+
+    settle: RequestId
+
+
 class Problem(Model):
     """Why something was refused or failed, and what a person can do about it."""
 
@@ -184,6 +316,15 @@ class Problem(Model):
     remedy: str
     cloud_code: str | None = Field(default=None, description="The cloud's own code, if it was its")
     cloud_request_id: str | None = Field(default=None, description="For a support case")
+
+
+class PartResult(Model):
+    """What became of one part of a bundle."""
+
+    request_id: RequestId
+    instance_id: InstanceId
+    outcome: Outcome
+    code: str | None = None
 
 
 class ResultBody(Model):
@@ -210,6 +351,10 @@ class ResultBody(Model):
     expires_at: AwareDatetime | None = None
     held_by: tuple[str, ...] = Field(
         default=(), description="Tickets whose leases keep the authorization after a revoke"
+    )
+    part_of: RequestId | None = Field(default=None, description="The bundle that it is a part of")
+    parts: tuple[PartResult, ...] = Field(
+        default=(), description="Of a bundle: what became of each of its parts"
     )
     problem: Problem | None = None
 
@@ -261,6 +406,18 @@ def read_request(document: dict[str, Any]) -> Request:
         raise BadMessage(_in_words(error), _request_id(document)) from None
 
 
+def read_bundle(document: dict[str, Any]) -> Bundle:
+    """The bundle that `document` is.
+
+    Raises:
+        BadMessage: It is none, with the fields that are wrong named.
+    """
+    try:
+        return Bundle.model_validate_json(to_json(document))
+    except ValidationError as error:
+        raise BadMessage(_in_words(error), _request_id(document)) from None
+
+
 def read_result(document: dict[str, Any]) -> Result:
     """The result that `document` is.
 
@@ -281,6 +438,18 @@ def read_wake(document: dict[str, Any]) -> Wake:
     """
     try:
         return Wake.model_validate_json(to_json(document))
+    except ValidationError as error:
+        raise BadMessage(_in_words(error)) from None
+
+
+def read_settle(document: dict[str, Any]) -> Settle:
+    """The bundle that a message asks to be looked after: `{"settle": "CHG-1"}`.
+
+    Raises:
+        BadMessage: It names none.
+    """
+    try:
+        return Settle.model_validate_json(to_json(document))
     except ValidationError as error:
         raise BadMessage(_in_words(error)) from None
 

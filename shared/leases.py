@@ -69,6 +69,7 @@ def _with_lease(
         ticket=request.ticket,
         requester=request.requester,
         lease=request.request_id,
+        part_of=request.part_of,
         problem=REVOKED_MEANWHILE if overtaken else None,
     )
     record = record.model_copy(update={"open": (*record.open, entry)})
@@ -102,6 +103,7 @@ def _without_lease(
         ticket=request.ticket,
         requester=request.requester,
         lease=request.lease,
+        part_of=request.part_of,
     )
     record = record.model_copy(update={"open": (*record.open, entry)})
     if request.lease == ALL_LEASES:

@@ -10,8 +10,8 @@ from shared.contract import Problem
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from shared.contract import Request
-    from shared.registry import Account, Allowed, Ecr, Registry
+    from shared.contract import Approval, Request
+    from shared.registry import Account, Allowed, Ecr, Registry, Sender
 
 _REGISTER: Final = "Have the network team add it to registry.yaml, then ask with a new request id."
 
@@ -52,6 +52,9 @@ def refusal(
             longer be given.
         is_held: A live lease holds it: one more lease only renews.
     """
+    sent = sender_refusal(request, registry, now)
+    if sent is not None:
+        return sent
     ecr = registry.ecrs.get(request.ecr_id)
     if ecr is None:
         return _problem("ecr_unknown", f"{request.ecr_id} is not in the registry.", _REGISTER)
@@ -75,6 +78,76 @@ def refusal(
         if request.action == "revoke"
         else _grant_refusal(request, registry, now, is_held=is_held)
     )
+
+
+def sender_refusal(request: Request, registry: Registry, now: datetime) -> Problem | None:
+    """What keeps the sender from asking for this: its scope, its callback, the ticket's approval.
+
+    Who put the message on the queue itself names no sender: RAM has let them.
+    """
+    if request.sender is None:
+        return None
+    sender = registry.senders.get(request.sender)
+    if sender is None:
+        return _problem(
+            "sender_unknown", f"Sender {request.sender} is not in the registry.", _REGISTER
+        )
+    if not sender.covers(request.instance_owner_uid, request.ecr_id):
+        return _problem(
+            "sender_not_allowed",
+            f"Sender {request.sender} may not ask for account {request.instance_owner_uid} on "
+            f"{request.ecr_id}.",
+            _REGISTER,
+        )
+    return _callback_refusal(request, sender) or _approval_refusal(request, sender, now)
+
+
+def _callback_refusal(request: Request, sender: Sender) -> Problem | None:
+    if request.callback is None:
+        return None
+    host = request.callback.url.removeprefix("https://").partition("/")[0]
+    if host in sender.callback_hosts:
+        return None
+    return _problem(
+        "callback_not_allowed",
+        f"Answers of sender {request.sender} are not written to {host}.",
+        "Have the network team add the host to the sender's callback_hosts in registry.yaml.",
+    )
+
+
+def _approval_refusal(request: Request, sender: Sender, now: datetime) -> Problem | None:
+    """A revoke takes access away: it waits for nobody's approval."""
+    requires, approval = sender.requires, request.approval
+    if request.action == "revoke":
+        return None
+    by = {name.casefold() for name in approval.by} if approval else set()
+    requester = request.requester.casefold() if request.requester else None
+    if requires.approval and (approval is None or approval.state != "approved"):
+        state = approval.state if approval else "not told"
+        return _problem(
+            "not_approved",
+            f"The ticket's approval is {state}.",
+            "Have the ticket approved, then ask with a new request id.",
+        )
+    if requires.another_approver and (requester is None or not by - {requester}):
+        return _problem(
+            "approver_is_requester",
+            "Nobody but the requester has approved the ticket.",
+            "Have somebody else approve it, then ask with a new request id.",
+        )
+    if requires.open_window and not _is_open(approval, now):
+        return _problem(
+            "window_closed",
+            "The ticket's change window is not open.",
+            "Ask with a new request id while the window is open.",
+        )
+    return None
+
+
+def _is_open(approval: Approval | None, now: datetime) -> bool:
+    if approval is None or approval.window_since is None or approval.window_until is None:
+        return False
+    return approval.window_since <= now < approval.window_until
 
 
 def _place_refusal(request: Request, account: Account) -> Problem | None:

@@ -16,7 +16,17 @@ from pydantic import (
     model_validator,
 )
 
-from shared.contract import AccountUid, EcrId, InstanceId, Model, RegionId, RequestId, Text
+from shared.contract import (
+    AccountUid,
+    EcrId,
+    InstanceId,
+    Model,
+    Name,
+    Outcome,
+    RegionId,
+    RequestId,
+    Text,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,6 +37,8 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 4 * 1024 * 1024
 Days = Annotated[int, Field(ge=1, le=3650)]
 ByHand = Literal["wait", "dissociate", "refuse"]
+Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class BadRegistry(ValueError):
@@ -192,11 +204,105 @@ class Account(Model):
         return tuple(value) if isinstance(value, list) else value
 
 
+class Scope(Model):
+    """The accounts B and the ECRs that somebody may ask for, or may read of."""
+
+    accounts: Literal["all"] | tuple[AccountUid, ...]
+    ecrs: Literal["all"] | tuple[EcrId, ...]
+
+    @field_validator("accounts", "ecrs", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+    def covers(self, account_uid: str, ecr_id: str) -> bool:
+        """Both the account B and the ECR are in it."""
+        return (self.accounts == "all" or account_uid in self.accounts) and (
+            self.ecrs == "all" or ecr_id in self.ecrs
+        )
+
+
+class Requires(Model):
+    """What a sender's tickets must show, at intake and again when the work is begun.
+
+    Args:
+        approval: The ticket is approved.
+        another_approver: Somebody else than the requester is among those who approved.
+        open_window: The ticket has a change window, and it is open.
+    """
+
+    approval: bool = False
+    another_approver: bool = False
+    open_window: bool = False
+
+
+class Sender(Scope):
+    """A ticketing system that posts requests to intake, known by its webhook secret.
+
+    Args:
+        mapping: How its payloads are read (`mappings/NAME.yaml`); without one they are requests
+            as contracts/ has them.
+        requires: What its tickets must show.
+        callback_hosts: Where its answers may be written back to; no other host is ever called.
+        per_minute: How many requests it may post.
+        language: Of its answers, where the request does not say.
+    """
+
+    mapping: Name | None = None
+    requires: Requires = Requires()
+    callback_hosts: tuple[Host, ...] = ()
+    per_minute: Annotated[int, Field(ge=1, le=6000)] = 60
+    language: Literal["en", "zh"] = "en"
+
+    @field_validator("callback_hosts", mode="before")
+    @classmethod
+    def _hosts_listed(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+
+class Reader(Scope):
+    """Who may read what became of requests, known by a bearer token of which the hash is here.
+
+    Args:
+        token_sha256: `ecrauth token new` makes a token and says its hash; two while one is rotated.
+    """
+
+    token_sha256: Annotated[tuple[Sha256, ...], Field(min_length=1)]
+
+    @field_validator("token_sha256", mode="before")
+    @classmethod
+    def _tokens_listed(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+
+class Chat(Model):
+    """A chat that is told of results; its URL is a secret and comes from the environment.
+
+    Args:
+        system: The mapping whose answers are sent (`slack`, `dingtalk_chat`).
+        host: The only host that the URL may have.
+        outcomes: Which results it is told.
+    """
+
+    system: Name
+    host: Host
+    language: Literal["en", "zh"] = "en"
+    outcomes: tuple[Outcome, ...] = ("failed", "rejected")
+
+    @field_validator("outcomes", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+
 class Registry(Model):
     """registry.yaml, checked."""
 
     ecrs: dict[EcrId, Ecr]
     accounts: dict[AccountUid, Account]
+    senders: dict[Name, Sender] = Field(default_factory=dict)
+    readers: dict[Name, Reader] = Field(default_factory=dict)
+    chats: dict[Name, Chat] = Field(default_factory=dict)
     cleanup: Cleanup = Cleanup()
 
     def rules(self, of: AuthorizationId) -> CleanupRules:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from shared.announce import final_of
+from shared.audit import UNADDRESSED
 from shared.cloud.errors import CloudFailure
-from shared.contract import Wake
+from shared.contract import Request, Wake
 from shared.leases import STUCK_AFTER
 from shared.ledger import LedgerUnavailable
 
@@ -116,16 +117,18 @@ class Sweep:
     def _resent(self, record: RequestRecord) -> bool:
         """Whether the request was put on the queue again: nothing else remembers it."""
         request = record.request
-        known = self.ledger.authorization(request.authorization.key)
-        if known is not None and known[0].request(request.request_id) is not None:
-            return False  # it is under way, and its authorization has a due time
+        if isinstance(request, Request):
+            known = self.ledger.authorization(request.authorization.key)
+            if known is not None and known[0].request(request.request_id) is not None:
+                return False  # it is under way, and its authorization has a due time
         results = self.ledger.results(request.request_id)
         final = final_of(results)
         if final is not None:
             outcome = final.result.data.outcome
             self.ledger.finish_request(request.request_id, outcome, self.now())
             return False
-        self.trail.note(request.authorization.key, "resent", request=request.request_id)
+        chain = request.authorization.key if isinstance(request, Request) else UNADDRESSED
+        self.trail.note(chain, "resent", request=request.request_id)
         self.send(self.requests, request.model_dump_json(exclude_none=True))
         return True
 

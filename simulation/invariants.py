@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from shared.audit import verify
-from shared.contract import ALL_LEASES, AuthorizationId
+from shared.contract import ALL_LEASES, AuthorizationId, Bundle
 from simulation.ports import Watch
 
 if TYPE_CHECKING:
@@ -250,7 +250,25 @@ class Invariants(Watch):
                 )
             if record.outcome is None:
                 raise Broken("B2", f"{request_id} is not finished on the ledger")
+            if isinstance(record.request, Bundle):
+                self._parts(record.request, record.outcome)
+                continue
             known = self._record(record.request.authorization.key)
             lease = known.lease(request_id) if known else None
             if record.outcome in ("failed", "rejected") and lease is not None and lease.is_live:
                 raise Broken("B2", f"{request_id} is told {record.outcome}, and its lease is live")
+
+    def _parts(self, bundle: Bundle, outcome: str) -> None:
+        """All or nothing: where the bundle failed, no part's lease is left."""
+        for part in bundle.parts:
+            known = self._record(part.authorization.key)
+            lease = known.lease(part.request_id) if known else None
+            is_live = lease is not None and lease.is_live
+            if outcome in ("failed", "rejected") and is_live:
+                raise Broken(
+                    "B2", f"{bundle.request_id} is told {outcome}, and a part's lease lives"
+                )
+            if outcome == "completed" and bundle.action == "grant" and not lease:
+                raise Broken(
+                    "B2", f"{bundle.request_id} is told completed, and a part has no lease"
+                )

@@ -22,12 +22,13 @@ from shared.announce import Announcer
 from shared.attach import AccountA, Attach
 from shared.audit import Trail
 from shared.authorize import AccountB, Authorize
+from shared.bundles import Bundles
 from shared.cleanup.findings import Shown
 from shared.cleanup.notes import CHAIN
 from shared.cleanup.run import Cleanup
 from shared.cloud.errors import CloudFailure, failure
 from shared.cloud.router import NOT_ASSOCIATED, Association
-from shared.contract import AuthorizationId
+from shared.contract import AuthorizationId, Settle
 from shared.inbox import Inbox, Message, Pace
 from shared.ledger.sql import SqlLedger
 from shared.settle import Settler
@@ -291,7 +292,9 @@ class System:
         self.ledger = SqlLedger("sqlite://") if ledger is None else ledger
         self.trail = Trail(self.ledger, self._now)
         self._holders = itertools.count(1)
-        self.announcer = Announcer(self.ledger, self.ports.publish, "test", self._now, self.trail)
+        self.announcer = Announcer(
+            self.ledger, self.ports.publish, "test", self._now, self.trail, self._tell_bundle
+        )
         self.workers: dict[str, Any] = {
             "requests": self._authorize(),
             "attachments": self._attach(),
@@ -324,6 +327,9 @@ class System:
     def _now(self) -> datetime:
         return self.ports.now
 
+    def _tell_bundle(self, request_id: str) -> None:
+        self.ports.send("requests", Settle(settle=request_id).model_dump_json())
+
     def _settler(self, worker: Any, actions: Any) -> Settler:
         return Settler(
             worker=worker,
@@ -345,6 +351,14 @@ class System:
             ledger=self.ledger,
             registry=self.registry,
             settler=self._settler("authorize", account_b.actions),
+            bundles=Bundles(
+                ledger=self.ledger,
+                registry=self.registry,
+                announcer=self.announcer,
+                send=self.ports.send,
+                queue="requests",
+                now=self._now,
+            ),
             announcer=self.announcer,
             attached_by_hand=lambda of: ports.association(None, of).state != "absent",
             now=self._now,

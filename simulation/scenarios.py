@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from shared.contract import Instance
 from simulation.ports import START, request
 
 
@@ -39,6 +40,14 @@ _VBR_REVOKE = request("grant_vbr", request_id="R-3", action="revoke", lease="CHG
 
 def _second(**changes: Any) -> dict[str, Any]:
     return request("grant_vpc", request_id="CHG-2", ticket="CHG-2", **changes)
+
+
+def _bundle(**changes: Any) -> dict[str, Any]:
+    """One ticket for a VPC and a VBR."""
+    vpc, vbr = request("grant_vpc"), request("grant_vbr")
+    named = [{name: one[name] for name in Instance.model_fields} for one in (vpc, vbr)]
+    common = {name: vpc[name] for name in ("action", "ecr_id", "ecr_owner_uid")}
+    return {"request_id": "CHG-9", "ticket": "CHG-9", **common, "instances": named, **changes}
 
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -112,6 +121,24 @@ SCENARIOS: tuple[Scenario, ...] = (
                     lease="CHG-1007",
                 ),
             ),
+        ),
+    ),
+    Scenario("one ticket for a VPC and a VBR", ((0, _bundle()),), (_VPC, _VBR)),
+    Scenario(
+        "one ticket for a VPC and a VBR, all or nothing",
+        ((0, _bundle(mode="all_or_nothing")),),
+        (_VPC, _VBR),
+    ),
+    Scenario(
+        "all or nothing, and one may not be",
+        ((0, _bundle(mode="all_or_nothing", ecr_id="ecr-sg3edge8wv5n2")),),
+        gone=(_VPC, _VBR),
+    ),
+    Scenario(
+        "one ticket for a VPC and a VBR, and one that ends both",
+        (
+            (0, _bundle()),
+            (20, _bundle(request_id="R-9", ticket="R-9", action="revoke", lease="CHG-9")),
         ),
     ),
     Scenario(

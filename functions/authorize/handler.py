@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from functions.wiring import House, utc_now
 from shared.authorize import AccountB, Authorize
+from shared.bundles import Bundles
 from shared.cloud.network import Network
 from shared.cloud.sessions import Sessions
 from shared.log import logged
@@ -44,6 +45,14 @@ def build(
             ledger=house.ledger,
             registry=house.registry,
             settler=house.settler("authorize", account_b.actions),
+            bundles=Bundles(
+                ledger=house.ledger,
+                registry=house.registry,
+                announcer=house.announcer,
+                send=house.messages.send,
+                queue=house.settings.queue,
+                now=now,
+            ),
             announcer=house.announcer,
             attached_by_hand=attached_by_hand,
             now=now,

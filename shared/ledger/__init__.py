@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from shared.audit import Book
-from shared.contract import AuthorizationId, Model, Outcome, Request, Result
+from shared.contract import AuthorizationId, Bundle, Model, Outcome, Request, Result
 from shared.turns import TurnBook
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class RequestRecord(Model):
     """A request as it first came, and what became of it in the end.
 
     Args:
-        request: What was asked.
+        request: What was asked, for one instance or for many.
         fingerprint: Of its content: the same id with another one is another request.
         received_at: When it was first taken from the queue.
         sent_at: When it was put there.
@@ -29,7 +29,7 @@ class RequestRecord(Model):
         finished_at: When that was published.
     """
 
-    request: Request
+    request: Request | Bundle
     fingerprint: str
     received_at: datetime
     sent_at: datetime

@@ -81,6 +81,7 @@ def whole_story(system):
     system.settle()
     soon = (system.now() + timedelta(days=1)).isoformat()
     system.post("grant_vpc", request_id="CHG-40", expires_at=soon)
+    system.post("grant_bundle")
     system.post("grant_vpc_other_region")
     system.settle()
     for one in system.cloud.ecr.associations():  # and detach by hand what is ours
@@ -96,6 +97,7 @@ def whole_story(system):
         "vpc": system.outcomes("CHG-1001") == ["granted", "attached"],
         "vbr": system.outcomes("CHG-1003") == ["granted", "attached"],
         "granted in the end": system.outcomes("CHG-1007") == ["granted"],
+        "bundle": system.outcomes("CHG-1010") == ["completed"],
         "vpc revoked": system.outcomes("CHG-1008") == revoked,
         "vbr revoked": system.outcomes("R-3") == revoked,
         "vpc by hand refused": _still_attached(system, "R-7"),

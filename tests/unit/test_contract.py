@@ -15,6 +15,7 @@ from shared.contract import (
     Request,
     Result,
     ResultBody,
+    read_bundle,
     read_object,
     read_request,
     read_result,
@@ -33,6 +34,8 @@ def test_every_sample_request_is_one_but_the_malformed(name):
         with pytest.raises(BadMessage) as bad:
             read_request(document)
         assert bad.value.request_id == document["request_id"]
+    elif "instances" in document:
+        assert read_bundle(document).request_id == document["request_id"]
     else:
         assert read_request(document).request_id == document["request_id"]
 
