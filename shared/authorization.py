@@ -97,7 +97,8 @@ class Authorization(Model):
     `generation` rises when access goes from absent to wanted, and when a call said yes while the
     world says no: a token of an earlier generation is spent.
 
-    `closed` names revokes that have their answer: a late copy must not end a later lease.
+    `closed` names revokes that have their answer, and requests that were given up before they were
+    taken: a late copy must do nothing.
     `turn` is the moment that the next write has reserved. `unanswered_at` is when a write was last
     made that had no answer, and `unanswered_step` which: it may yet land. `due_at` is when the
     sweep is to look after the authorization, should nobody have done so by then. `unverified` is

@@ -108,6 +108,9 @@ class Authorize:
         request = read_request(document)
         of = refused(request, problem, "failed")
         if not self.settler.is_open(of):
+            # Before it is told: an instance that stands still with a copy must not take it later.
+            self.settler.close(request.authorization, request.request_id)
+        if not self.settler.is_open(of):
             self._answer(request, problem, "failed")
             return None
         return self.settler.give_up(of, problem)

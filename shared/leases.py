@@ -130,6 +130,13 @@ def fail(record: Authorization, request_id: str, problem: Problem, now: datetime
     return _end(record, lambda lease: lease.id == entry.lease, request_id, now)
 
 
+def close(record: Authorization, request_id: str) -> Authorization:
+    """The record once a request that was never taken is over: a copy under way does nothing."""
+    if record.request(request_id) or record.lease(request_id) or request_id in record.closed:
+        return record
+    return record.model_copy(update={"closed": (*record.closed, request_id)[-CLOSED_KEPT:]})
+
+
 def announced(record: Authorization, request_id: str, outcome: Outcome) -> Authorization:
     """The record once `outcome` of the request has been published; its last one closes it."""
     entry = record.request(request_id)

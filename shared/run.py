@@ -206,6 +206,13 @@ class Run:
         )
         return False
 
+    def _latest(self) -> Authorization:
+        """The record as it is now. Raises LockLost where somebody else has taken over."""
+        self.known = self.settler.ledger.authorization(self.of.key) or self.known
+        if not self._is_ours(self.known[0]):
+            raise LockLost
+        return self.known[0]
+
     def _is_ours(self, record: Authorization) -> bool:
         return record.lock is not None and record.lock.holder == self.holder
 
@@ -311,13 +318,18 @@ class Run:
 
     def _announce(self, record: Authorization) -> Change:
         """All results that are due are on the topic; gives the change that notes it."""
-        due: list[tuple[str, Outcome]] = []
-        for entry, outcome in leases.due(record):
+        told: list[tuple[str, Outcome]] = []
+        due = list(leases.due(record))
+        while due:
+            entry, outcome = due[0]
             self.settler.announcer.announce(owed(record, entry, outcome))
-            due.append((entry.request_id, outcome))
+            told.append((entry.request_id, outcome))
+            if len(due) > 1:  # what was asked for meanwhile counts for what is told next
+                record = self._latest()
+            due = [one for one in leases.due(record) if (one[0].request_id, one[1]) not in told]
 
         def noted(latest: Authorization) -> Authorization:
-            for request_id, outcome in due:
+            for request_id, outcome in told:
                 latest = leases.announced(latest, request_id, outcome)
             return latest
 

@@ -102,6 +102,10 @@ class Settler:
         known = self.ledger.authorization(of.authorization.key) if of.authorization else None
         return known is not None and known[0].request(of.request_id) is not None
 
+    def close(self, of: AuthorizationId, request_id: str) -> None:
+        """A request that was never taken is over, whoever still holds a copy of its message."""
+        self.settle(of, lambda record: leases.close(record, request_id))
+
     def give_up(self, of: ResultBody, problem: Problem) -> Wake | None:
         """The last attempt of a request is over: it has failed with `problem`, if it is open.
 
