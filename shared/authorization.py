@@ -54,19 +54,31 @@ class OpenRequest(Model):
 
 
 class GrantSeen(Model):
-    """Account B's side: what was last seen, and the last call that said yes."""
+    """Account B's side: what was last seen, and the last call that said yes.
+
+    `gone_authorized_at` is when the grant was given that was last seen to be gone, `gone_at` when
+    that was seen: for a while a look may still show it.
+    """
 
     state: GrantState = "absent"
     authorized_at: datetime | None = None
     said: Literal["grant", "revoke"] | None = None
     said_at: datetime | None = None
+    gone_authorized_at: datetime | None = None
+    gone_at: datetime | None = None
+
+    def is_past(self, authorized_at: datetime | None, at: datetime) -> bool:
+        """A look that began at `at` shows the grant that has been seen to be gone."""
+        known = authorized_at is not None and authorized_at == self.gone_authorized_at
+        return known and _is_recent(self.gone_at, at)
 
 
 class AssociationSeen(Model):
     """Account A's side: what was last seen, and the last call that said yes.
 
     `by_us` is set once we have asked for the association; else account A's people made it.
-    `doubled`: there were two, and `association_id` is the one too many.
+    `doubled`: there were two, and `association_id` is the one too many. `gone_id` is the one that
+    was last seen to be gone, and `gone_at` when: for a while a look may still show it.
     """
 
     state: AssociationState = "absent"
@@ -75,6 +87,13 @@ class AssociationSeen(Model):
     association_id: str | None = None
     said: Literal["associate", "dissociate"] | None = None
     said_at: datetime | None = None
+    gone_id: str | None = None
+    gone_at: datetime | None = None
+
+    def is_past(self, association_id: str | None, at: datetime) -> bool:
+        """A look that began at `at` shows the association that has been seen to be gone."""
+        known = association_id is not None and association_id == self.gone_id
+        return known and _is_recent(self.gone_at, at)
 
 
 class Lock(Model):
@@ -186,10 +205,15 @@ class Authorization(Model):
         present = authorized_at is not None
         contradicts = self.grant.said == ("revoke" if present else "grant")
         verified = self.model_copy(update={"unverified": None}) if self.unverified else self
-        if (contradicts and _is_recent(self.grant.said_at, at)) or (
-            not present and self._may_yet_show("grant", at)
+        if (
+            (contradicts and _is_recent(self.grant.said_at, at))
+            or (not present and self._may_yet_show("grant", at))
+            or self.grant.is_past(authorized_at, at)
         ):
             return verified.with_grant("settling")
+        if not present and self.grant.authorized_at is not None:
+            gone = {"gone_authorized_at": self.grant.authorized_at, "gone_at": at}
+            verified = verified.with_grant(self.grant.state, **gone)
         seen = verified.next_generation() if contradicts else verified
         if contradicts or not present:
             seen = seen.with_grant(seen.grant.state, said=None, said_at=None)
@@ -206,7 +230,13 @@ class Authorization(Model):
             return self.with_association("creating" if state == "absent" else "deleting")
         if state == "absent" and self._may_yet_show("associate", at):
             return self.with_association("creating")
-        seen = self.next_generation() if contradicts else self
+        if self.association.is_past(association_id, at):
+            return self.with_association("deleting")
+        known = self
+        if state == "absent" and self.association.association_id is not None:
+            gone = {"gone_id": self.association.association_id, "gone_at": at}
+            known = self.with_association(self.association.state, **gone)
+        seen = known.next_generation() if contradicts else known
         if contradicts or state == "absent":
             seen = seen.with_association(seen.association.state, said=None, said_at=None)
         doubled = state == "doubled"

@@ -5,12 +5,14 @@ The work is dealt out to processes by number, so that the same options give the 
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -150,16 +152,28 @@ def seeded(first: int, count: int, number: int, of: int) -> Iterator[tuple[str, 
 
 def caught(name: str, most: int, seed: int = 1) -> tuple[int, str] | None:
     """How many schedules it took to notice a planted bug, and how; None: not in `most`."""
-    every = [one for scenario in SCENARIOS for one in singles(scenario)]
-    chance = random.Random(seed)  # noqa: S311 -- an order
-    chance.shuffle(every)
     with planted(name):
-        for count in range(1, most + 1):
-            schedule = every[count - 1] if count <= len(every) else sampled(seed * 10**6 + count)
+        for count, schedule in enumerate(islice(_telling(seed), most), 1):
             outcome = Simulation(schedule).run()
             if outcome.broken is not None:
                 return count, str(outcome.broken)
     return None
+
+
+def _telling(seed: int) -> Iterator[Schedule]:
+    """Single faults; then, in turn, a second one after a write that lands late, and random ones."""
+    every = [one for scenario in SCENARIOS for one in singles(scenario)]
+    random.Random(seed).shuffle(every)  # noqa: S311 -- an order
+    yield from every
+    late = [pairs(one) for one in every if any(kind == "late" for _, kind in one.faults)]
+    for count in itertools.count(1):
+        if late:
+            found = next(late[count % len(late)], None)
+            if found is None:
+                late.pop(count % len(late))
+            else:
+                yield found
+        yield sampled(seed * 10**6 + count)
 
 
 def minimised(schedule: Schedule) -> Schedule:

@@ -46,6 +46,9 @@ FOUND = [  # by long campaigns, and mended: three and four faults at once
         sweeps=2,
         seed=40370,
     ),
+    # A look showed once more what another had shown to be gone, while a write had no answer.
+    known("revoked, then asked for anew", (73, "late"), (76, "stale")),
+    known("a revoke of all comes twice, then it is asked for anew", (83, "late"), (87, "stale")),
 ]
 
 

@@ -143,3 +143,18 @@ def test_a_look_that_contradicts_an_old_yes_means_that_the_token_is_spent(fresh)
 def test_a_look_that_agrees_spends_no_token(fresh):
     record = taken(fresh, request()).said_granted(NOW)
     assert record.saw_grant(NOW, NOW + VISIBLE_AFTER).generation == record.generation
+
+
+def test_a_look_that_shows_once_more_what_was_seen_to_be_gone_is_not_believed():
+    """Not for a while: another copy of the cloud's memory may still show it."""
+    record = Authorization(id=request().authorization)
+    record = record.saw_grant(NOW, NOW).saw_association("active", "assoc-1", NOW)
+    gone = record.saw_association("absent", None, NOW).saw_grant(None, NOW)
+    assert gone.saw_grant(NOW, NOW).grant.state == "settling"
+    assert gone.saw_association("active", "assoc-1", NOW).association.state == "deleting"
+    # Another one is another one, and what stays is there.
+    later = NOW + VISIBLE_AFTER
+    assert gone.saw_grant(NOW + timedelta(seconds=1), NOW).grant.state == "present"
+    assert gone.saw_association("active", "assoc-2", NOW).association.state == "active"
+    assert gone.saw_grant(NOW, later).grant.state == "present"
+    assert gone.saw_association("active", "assoc-1", later).association.state == "active"
