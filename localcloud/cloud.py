@@ -14,6 +14,7 @@ from localcloud.clock import MachineClock
 from localcloud.identity import Identity
 from localcloud.mns import Mns
 from localcloud.quotas import Quotas
+from localcloud.ros_api import Ros
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +72,7 @@ class Cloud:
                 ("sts", sts.product(self)),
                 ("vpc", vpc.product(self)),
                 ("ecr", ecr.product(self)),
+                ("ros", Ros(self).product()),
             )
         }
         self.mns = Mns(self)

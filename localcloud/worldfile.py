@@ -6,14 +6,16 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-import yaml
 from pydantic import ValidationError
 
-from localcloud import ram
-from localcloud.world import World, WorldError
+from localcloud import ram, stacks, yamlfile
+from localcloud.ros import Template, TemplateError
+from localcloud.world import Model, World, WorldError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from localcloud.yamlfile import Place
 
 _LARGEST: Final = 8 * 1024 * 1024
 _PLACEHOLDER: Final = re.compile(r"\$\{([A-Za-z_]+)\}")
@@ -24,6 +26,7 @@ def load(path: Path) -> World:
 
     A `trust` or an element of `policies` is a RAM policy, or `{file: policy.json, with: {NAME:
     value}}`: the document in that file (beside the world file) with each `${NAME}` replaced.
+    An account's `stacks` are made of ROS templates (also beside the world file) before all else.
 
     Raises:
         WorldError: With the file, the line and the reason.
@@ -31,43 +34,75 @@ def load(path: Path) -> World:
     try:
         if path.stat().st_size > _LARGEST:
             raise WorldError(f"{path}: larger than {_LARGEST} bytes")
-        root = yaml.compose(path.read_text("utf-8"), Loader=_Loader)
-        document = yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506 -- it is a SafeLoader
+        document, root = yamlfile.read(path.read_text("utf-8"))
     except OSError as error:
         raise WorldError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except WorldError:
+        raise
+    except ValueError as error:
         raise WorldError(f"{path}: {error}") from None
     try:
         _with_policies(document, path)
+        wanted = _stacks(document)
         world = World.model_validate(document)
+        for place, number, stack in wanted:
+            _make(stack, world, number, path, place)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False)
-        lines = [
-            f"{path}:{_line(root, one['loc'])}: {_name(one['loc'])}: {one['msg']}" for one in faults
-        ]
+        lines = [_at(path, root, one["loc"], one["msg"]) for one in faults]
         raise WorldError("\n".join(lines)) from None
-    except _PolicyAt as error:
-        raise WorldError(
-            f"{path}:{_line(root, error.place)}: {_name(error.place)}: {error}"
-        ) from None
+    except _At as error:
+        raise WorldError(_at(path, root, error.place, str(error))) from None
     _check_whole(world, path)
     return world
 
 
-class _PolicyAt(ValueError):
+def _at(path: Path, root: Any, place: Place, reason: str) -> str:
+    return f"{path}:{yamlfile.line(root, place)}: {yamlfile.dotted(place, 'world')}: {reason}"
+
+
+class _At(ValueError):
     def __init__(self, place: tuple[str | int, ...], reason: str) -> None:
         super().__init__(reason)
         self.place = place
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML without aliases: a world is written out, and no bomb hides in it."""
+class _Stack(Model):
+    """A stack as a world file has it."""
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, "aliases are not allowed", mark)
-        return super().compose_node(parent, index)
+    template: str
+    parameters: dict[str, str] = {}  # noqa: RUF012 -- pydantic copies it
+    region: str | None = None
+    name: str = "stack"
+
+
+def _stacks(document: Any) -> list[tuple[Place, int, _Stack]]:
+    """Every stack of the document, taken out of it: its place, its account's number."""
+    found: list[tuple[Place, int, _Stack]] = []
+    accounts = document.get("accounts") if isinstance(document, dict) else None
+    for number, account in enumerate(_list(accounts)):
+        given = account.pop("stacks", []) if isinstance(account, dict) else []
+        for index, one in enumerate(_list(given)):
+            place: Place = ("accounts", number, "stacks", index)
+            try:
+                found.append((place, number, _Stack.model_validate(one)))
+            except ValidationError as error:
+                first = error.errors(include_url=False, include_input=False)[0]
+                raise _At((*place, *first["loc"]), first["msg"]) from None
+    return found
+
+
+def _make(stack: _Stack, world: World, number: int, path: Path, place: Place) -> None:
+    account = world.accounts[number]
+    region = stack.region or world.regions[0]
+    try:
+        template = Template.load(path.parent / stack.template)
+        made = template.create(
+            stack.parameters, account_uid=account.uid, region=region, name=stack.name
+        )
+        stacks.put(made, account, region)
+    except (TemplateError, stacks.StackError) as error:
+        raise _At(place, str(error)) from None
 
 
 def _with_policies(document: Any, path: Path) -> None:
@@ -97,15 +132,15 @@ def _policy(given: Any, path: Path, place: tuple[str | int, ...], *, trust: bool
         text = _text(path.parent / str(given["file"]), place)
         missing = set(_PLACEHOLDER.findall(text)) - values.keys()
         if missing:
-            raise _PolicyAt(place, f"{given['file']} needs `with: {min(missing)}`")
+            raise _At(place, f"{given['file']} needs `with: {min(missing)}`")
         try:
             given = json.loads(_PLACEHOLDER.sub(lambda one: str(values[one[1]]), text))
         except ValueError:
-            raise _PolicyAt(place, "the policy file is not JSON") from None
+            raise _At(place, "the policy file is not JSON") from None
     try:
         ram.check(given, trust=trust)
     except ram.PolicyError as error:
-        raise _PolicyAt(place, str(error)) from None
+        raise _At(place, str(error)) from None
     return given
 
 
@@ -113,7 +148,7 @@ def _text(path: Path, place: tuple[str | int, ...]) -> str:
     try:
         return path.read_text("utf-8")
     except OSError as error:
-        raise _PolicyAt(place, f"{path.name}: {error.strerror}") from None
+        raise _At(place, f"{path.name}: {error.strerror}") from None
 
 
 def _check_whole(world: World, path: Path) -> None:
@@ -133,24 +168,3 @@ def _check_whole(world: World, path: Path) -> None:
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def _line(node: Any, place: tuple[str | int, ...]) -> int:
-    """The line of the innermost part of `place` that the file has."""
-    for part in place:
-        if isinstance(node, yaml.MappingNode):
-            found = [value for key, value in node.value if key.value == str(part)]
-            if not found:
-                break
-            node = found[0]
-        elif (
-            isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value)
-        ):
-            node = node.value[part]
-        else:
-            break
-    return int(node.start_mark.line) + 1 if node is not None else 1
-
-
-def _name(place: tuple[str | int, ...]) -> str:
-    return ".".join(map(str, place)) or "world"

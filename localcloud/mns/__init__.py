@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from localcloud.behaviour import DeliveryFault
     from localcloud.cloud import Cloud
+    from localcloud.world import Account, Subscription
     from localcloud.world import Queue as QueueAttributes
-    from localcloud.world import Subscription
 
 __all__ = ["Message", "Mns", "Published"]
 
@@ -59,16 +59,23 @@ class Mns:
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="mns-push")
         self.wire = MnsWire(cloud, self)
         for account in cloud.world.accounts:
-            for attributes in account.queues:
-                self.create_queue(account.uid, attributes)
-            for topic in account.topics:
-                self.create_topic(account.uid, topic.name, topic.region)
-                for subscription in topic.subscriptions:
-                    self.subscribe(account.uid, topic.name, subscription)
+            self.make(account)
 
     def close(self) -> None:
         """No more pushes."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def make(self, account: Account) -> None:
+        """The account's queues, topics and subscriptions are there; what was there stays."""
+        for attributes in account.queues:
+            if (account.uid, attributes.name) not in self._queues:
+                self.create_queue(account.uid, attributes)
+        for topic in account.topics:
+            if (account.uid, topic.name) not in self._topics:
+                self.create_topic(account.uid, topic.name, topic.region)
+            for subscription in topic.subscriptions:
+                if subscription.name not in self.subscribers(account.uid, topic.name):
+                    self.subscribe(account.uid, topic.name, subscription)
 
     # Queues -----------------------------------------------------------------------------------
 
