@@ -1,67 +1,133 @@
-"""The shipped RAM policies: enough with all of their statements, and too few without any one."""
+"""The shipped ROS templates: enough with all of their entries, and too little without any one.
+
+The demo's world is made of infra/account-a.yaml and infra/account-b.yaml. From each statement one
+action, or one ARN, is taken away; the check that then fails says what the entry is for.
+"""
 
 from __future__ import annotations
 
-import copy
-import json
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
+from random import Random
 
 import pytest
+from pydantic import SecretStr
 
-from localcloud import worldfile
+from localcloud import ram
+from shared.cloud.credentials import Credentials
 from shared.cloud.errors import CloudFailure
-from simulation.wire.system import ROOT, WireSystem
+from shared.cloud.messages import Messages
+from simulation.wire.system import ACCOUNT_A, ROOT, WireSystem, demo_world
 
-POLICIES = ROOT / "infra" / "policies"
-ROLES = {
-    "authorize": "ecr-authorize",
-    "authorize-assume": "ecr-authorize",
-    "attach": "ecr-attach",
-    "cleanup": "ecr-cleanup",
-    "account-b": "ecr-authorization",
+# What each entry is for: without it, this check of the story fails.
+NEEDED = {
+    "ecr-authorize sts:AssumeRole in 2000300040005000": "vpc",
+    "ecr-authorize sts:AssumeRole in 3000400050006000": "vbr",
+    "ecr-authorize sts:AssumeRole in 4000500060007000": "laboratory",
+    "ecr-authorize mns:SendMessage ecr-requests": "granted in the end",
+    "ecr-authorize mns:SendMessage ecr-requests-dead": "dead letter of requests",
+    "ecr-authorize mns:PublishMessage ecr-results": "vpc",
+    "ecr-authorize DescribeExpressConnectRouterAssociation ECRs": "vpc by hand refused",
+    "ecr-authorize DescribeExpressConnectRouterChildInstance ECRs": "vbr by hand refused",
+    "ecr-attach mns:SendMessage ecr-attachments": "vpc",
+    "ecr-attach mns:SendMessage ecr-requests": "bundle",
+    "ecr-attach mns:SendMessage ecr-attachments-dead": "dead letter of attachments",
+    "ecr-attach mns:PublishMessage ecr-results": "vpc revoked",
+    "ecr-attach CreateExpressConnectRouterAssociation ECRs": "vpc",
+    "ecr-attach DeleteExpressConnectRouterAssociation ECRs": "vpc revoked",
+    "ecr-attach DescribeExpressConnectRouterAssociation ECRs": "vpc",
+    "ecr-attach AttachExpressConnectRouterChildInstance ECRs": "vbr",
+    "ecr-attach DetachExpressConnectRouterChildInstance ECRs": "vbr revoked",
+    "ecr-attach DescribeExpressConnectRouterChildInstance ECRs": "vbr",
+    "ecr-cleanup mns:SendMessage ecr-requests": "what was over is gone",
+    "ecr-cleanup mns:SendMessage ecr-attachments": "what was missing is back",
+    "ecr-cleanup mns:PublishMessage ecr-results": "the clean-up has told",
+    "ecr-cleanup DescribeExpressConnectRouter ECRs": "the listings were read",
+    "ecr-cleanup DescribeInstanceGrantedToExpressConnectRouter ECRs": "the listings were read",
+    "ecr-cleanup DescribeExpressConnectRouterAssociation ECRs": "the listings were read",
+    "ecr-cleanup DescribeExpressConnectRouterChildInstance ECRs": "the listings were read",
+    "ecr-authorization GrantInstanceToExpressConnectRouter": "vpc",
+    "ecr-authorization RevokeInstanceFromExpressConnectRouter": "vpc revoked",
+    "ecr-authorization any action vpc": "vpc",
+    "ecr-authorization any action virtualborderrouter": "vbr",
+    "ecr-authorization vpc:DescribeVpcGrantRulesToEcr vpc": "vpc revoked",
+    "ecr-authorization vpc:DescribeGrantRulesToEcr virtualborderrouter": "vbr revoked",
+    "ecr-intake mns:SendMessage ecr-requests": "intake asks",
+    "ecr-notify mns:SendMessage ecr-answers-dead": "notify buries",
+    "ecr-notify-invocation fc:InvokeFunction ecr-notify": "notify is started",
+    "ecr-ticketing mns:SendMessage ecr-requests": "vpc",
+    "ecr-ticketing mns:ReceiveMessage ticketing-results": "ticketing reads",
+    "ecr-ticketing mns:DeleteMessage ticketing-results": "ticketing deletes",
 }
-STATEMENTS = [
-    pytest.param(name, number, id=f"{name}-{number}")
-    for name in ROLES
-    for number in range(len(json.loads((POLICIES / f"{name}.json").read_text())["Statement"]))
-]
 
 
-def world_without(name, number):
-    """The demo's world with one statement taken out of the role that bears the policy."""
-    document = json.loads((POLICIES / f"{name}.json").read_text())
-    actions = document["Statement"][number]["Action"]
-    tails = document["Statement"][number]["Resource"]
-    world = worldfile.load(ROOT / "demo" / "world.yaml")
-    removed = 0
+def entries(world):
+    """Every entry that can be taken away, by its name: whose policies, and the action or ARN."""
+    found = {}
     for account in world.accounts:
-        for holder in [role for role in account.roles if role.name == ROLES[name]]:
+        for holder in [*account.roles, *account.users]:
             for policy in holder.policies:
-                for statement in copy.copy(policy["Statement"]):
-                    if statement["Action"] == actions and _tail(statement) == _tail(
-                        {"Resource": tails}
-                    ):
-                        policy["Statement"].remove(statement)
-                        removed += 1
-    assert removed
+                for statement in policy["Statement"]:
+                    for key in ("Action", "Resource"):
+                        others = statement["Resource" if key == "Action" else "Action"]
+                        if len(statement[key]) == 1 < len(others):
+                            continue  # the one ARN of many actions goes with each of them
+                        if key == "Resource" and len(statement[key]) == 1:
+                            continue  # one action, one ARN: it is the statement that goes
+                        for one in statement[key]:
+                            name = _name(holder, statement, one)
+                            found.setdefault(name, []).append((statement[key], one))
+    return found
+
+
+def _name(holder, statement, entry):
+    """`ecr-attach mns:SendMessage ecr-requests`; an account B's is the same in all of them."""
+    if entry.startswith("acs:ram:"):
+        return f"{holder.name} sts:AssumeRole in {entry.split(':')[3]}"
+    is_arn = entry.startswith("acs:")
+    action = "any action" if is_arn else entry.removeprefix("expressconnectrouter:")
+    if not is_arn and len(statement["Resource"]) > 1:
+        return f"{holder.name} {action}"
+    arn = entry if is_arn else statement["Resource"][0]
+    what = arn.split(":")[-1].removesuffix("/messages").removesuffix("/*").rpartition("/")[2]
+    return f"{holder.name} {action} {what}".replace(" expressconnectrouter", " ECRs")
+
+
+def taken_away(name):
+    """The demo's world without one entry."""
+    world = demo_world()
+    for listed, entry in entries(world)[name]:
+        listed.remove(entry)
     return world
 
 
-def _tail(statement):
-    resources = statement["Resource"]
-    listed = resources if isinstance(resources, list) else [resources]
-    return [one.rpartition(":")[2] for one in listed]
+def as_service(system, role, service="fc.aliyuncs.com"):
+    """Messages sent with the credentials that a service gets for a role."""
+    arn = f"acs:ram::{ACCOUNT_A}:role/{role}"
+    session = system.cloud.identity.service_session(arn, service, "test", 3600)
+    return Credentials(session.access_key_id, SecretStr(session.secret), SecretStr(session.token))
+
+
+def messages(system, credentials):
+    return Messages(system.local.url, lambda: credentials)
+
+
+TICKETING = Credentials("LTAI-demo-ticketing", SecretStr("demo-ticketing-secret"), SecretStr(""))
 
 
 def whole_story(system):
     """Every kind of work that the roles are for; what of it came out as it must."""
+    ticketing = messages(system, TICKETING)
     _clean(system)  # the first run only looks
-    system.post("grant_vpc")
+    with suppress(CloudFailure):
+        ticketing.send("ecr-requests", (ROOT / "events/requests/grant_vpc.json").read_text())
     system.post("grant_vbr")
+    month = (system.now() + timedelta(days=30)).isoformat()
+    system.post("grant_vpc", **LABORATORY, expires_at=month)
     system.post("malformed")
     # A dead letter of attach: a message that is no result.
-    system.cloud.mns.send("1000200030004000", "ecr-attachments", b"no result!")
+    system.cloud.mns.send(ACCOUNT_A, "ecr-attachments", b"no result!")
     system.settle(60)
     # Its grant has to wait for the ECR, for longer than EventBridge repeats a batch.
     system.post("grant_attached_by_hand")
@@ -72,7 +138,8 @@ def whole_story(system):
     system.post("grant_vbr", request_id="CHG-30", attach=False)
     system.settle()
     for grant in system.cloud.ecr.grants():  # account A's people attach what was granted
-        system.cloud.ecr.associate(grant.subject, grant.instance_owner_uid)
+        if grant.instance_owner_uid != LABORATORY["instance_owner_uid"]:
+            system.cloud.ecr.associate(grant.subject, grant.instance_owner_uid)
     system.settle(200)
     system.post(
         "grant_attached_by_hand", action="revoke", attach=True, lease="all", request_id="R-7"
@@ -90,30 +157,81 @@ def whole_story(system):
     system.clock.advance(2 * 86400)
     _clean(system)
     system.settle()
+    return {**what_came_out(system), **by_roles(system), **by_ticketing(system, ticketing)}
+
+
+def what_came_out(system):
+    """The checks of what the functions did, each by its name."""
     attached = {one.subject.instance_id for one in system.cloud.ecr.associations()}
     standing = {one.subject.instance_id for one in system.cloud.ecr.grants()}
     revoked = ["revoking", "detached", "revoked"]
     return {
         "vpc": system.outcomes("CHG-1001") == ["granted", "attached"],
         "vbr": system.outcomes("CHG-1003") == ["granted", "attached"],
+        "laboratory": system.outcomes("CHG-50") == ["granted", "attached"],
         "granted in the end": system.outcomes("CHG-1007") == ["granted"],
         "bundle": system.outcomes("CHG-1010") == ["completed"],
         "vpc revoked": system.outcomes("CHG-1008") == revoked,
         "vbr revoked": system.outcomes("R-3") == revoked,
         "vpc by hand refused": _still_attached(system, "R-7"),
+        "vbr by hand refused": _still_attached(system, "R-30"),
         "dead letter of requests": len(system.dead_letters()) == 1,
         "dead letter of attachments": len(system.dead_letters("ecr-attachments-dead")) == 1,
-        "vbr by hand refused": _still_attached(system, "R-30"),
         "what was over is gone": "vpc-bp1payments0main" not in standing,
         "what was missing is back": "vpc-t4npayments0asia" in attached,
         "the clean-up has told": any(one["outcome"] == "swept" for one in system.results),
-        # The others tell whether it mattered; chance in the delays may let one come right all the
-        # same, by EventBridge's own repeats. That the call was made and refused is certain.
-        "nothing was denied": not [one for one in system.cloud.journal if one.status == 403],
         "the listings were read": not any(
             "listing_failed" in one.get("counts", {}) for one in system.results
         ),
     }
+
+
+def by_roles(system):
+    """What the roles of the functions without a queue are for, done with their credentials."""
+    return {
+        "intake asks": _done(
+            lambda: messages(system, as_service(system, "ecr-intake")).send("ecr-requests", "{}")
+        ),
+        "notify buries": _done(
+            lambda: messages(system, as_service(system, "ecr-notify")).send(
+                "ecr-answers-dead", "{}"
+            )
+        ),
+        # MNS itself does this with its role: RAM's evaluator is asked as it would be.
+        "notify is started": _may_invoke(system, "ecr-notify")
+        and not _may_invoke(system, "ecr-authorize"),
+    }
+
+
+def _may_invoke(system, function):
+    key = as_service(system, "ecr-notify-invocation", "mns.aliyuncs.com").access_key_id
+    caller = next(
+        one.caller for one in system.cloud.identity.sessions() if one.access_key_id == key
+    )
+    arn = f"acs:fc:cn-hangzhou:{ACCOUNT_A}:functions/{function}"
+    return ram.allowed(caller, "fc:InvokeFunction", arn, {})
+
+
+def by_ticketing(system, ticketing):
+    """The ticketing system takes its results, and takes them off the queue."""
+    before = len(system.results)
+    taken = []
+    read = _done(lambda: taken.extend(ticketing.receive("ticketing-results", most=1)))
+    if not taken:  # nobody could look: whether they may be deleted is asked with another's receipt
+        found = system.cloud.mns.receive(ACCOUNT_A, "ticketing-results", 1)
+        receipt = found[0].receipt
+    else:
+        receipt = taken[0].receipt
+    gone = _done(lambda: ticketing.delete("ticketing-results", receipt))
+    return {"ticketing reads": read and before > 0, "ticketing deletes": gone}
+
+
+def _done(call):
+    try:
+        call()
+    except CloudFailure:
+        return False
+    return True
 
 
 def _clean(system):
@@ -126,6 +244,13 @@ def _still_attached(system, request_id):
     return [one.get("problem", {}).get("code") for one in told] == ["still_attached"]
 
 
+LABORATORY = {
+    "request_id": "CHG-50",
+    "ticket": "CHG-50",
+    "ecr_id": "ecr-sg3edge8wv5n2",
+    "instance_id": "vpc-bp1labor0bench",
+    "instance_owner_uid": "4000500060007000",
+}
 # An operation lasts longer than EventBridge repeats a batch: what must come again, must be sent.
 SLOW = {"operation_seconds": 100.0}
 
@@ -136,35 +261,29 @@ def registry():
     return text + "\ncleanup:\n  rules: {missing: repair}\n"
 
 
-def test_with_all_statements_everything_works(tmp_path):
-    with WireSystem(tmp_path, registry=registry(), **SLOW) as system:
+class Seeded(WireSystem):
+    """The delays between tries are the same each time."""
+
+    def built(self, name):
+        function = super().built(name)
+        if not hasattr(function, "inbox"):
+            return function
+        return replace(function, inbox=replace(function.inbox, chance=Random(name).random))
+
+
+def test_with_all_entries_everything_works_and_nothing_is_denied(tmp_path):
+    with Seeded(tmp_path, registry=registry(), **SLOW) as system:
         story = whole_story(system)
         assert all(story.values()), story
+        assert not [one for one in system.cloud.journal if one.status == 403]
 
 
-@pytest.mark.parametrize(("name", "number"), STATEMENTS)
-def test_without_any_one_statement_something_fails(tmp_path, name, number):
-    with WireSystem(tmp_path, world_without(name, number), registry(), **SLOW) as system:
+def test_what_each_entry_is_for_is_written_down():
+    assert set(entries(demo_world())) == set(NEEDED)
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_without_any_one_entry_what_it_is_for_fails(tmp_path, name):
+    with Seeded(tmp_path, taken_away(name), registry(), **SLOW) as system:
         story = whole_story(system)
-        assert not all(story.values()), "the statement is not needed"
-
-
-@pytest.mark.parametrize("file", ["account-b-trust", "function-trust"])
-def test_without_a_trust_policys_statement_nothing_is_granted(tmp_path, file):
-    world = worldfile.load(ROOT / "demo" / "world.yaml")
-    other = {"RAM": ["acs:ram::9000900090009000:root"]}
-    named = "ecr-authorization" if file == "account-b-trust" else "ecr-authorize"
-    for account in world.accounts:
-        for role in account.roles:
-            if role.name == named:
-                role.trust["Statement"][0]["Principal"] = other
-    with WireSystem(tmp_path, world) as system:
-        system.post("grant_vpc")
-        system.settle()
-        assert "granted" not in system.outcomes("CHG-1001")
-
-
-def test_the_ticketing_system_needs_both_of_its_statements():
-    document = json.loads((POLICIES / "ticketing.json").read_text())
-    actions = [statement["Action"] for statement in document["Statement"]]
-    assert actions == ["mns:SendMessage", ["mns:ReceiveMessage", "mns:DeleteMessage"]]
+        assert not story[NEEDED[name]], f"{name} is not needed for {NEEDED[name]!r}"
