@@ -11,7 +11,7 @@ PLATFORMS := manylinux2014_x86_64 manylinux_2_17_x86_64 manylinux_2_28_x86_64
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo simulate test lint types boundaries tests bench contracts lock package up clean
+.PHONY: help demo simulate test check lint types boundaries tests bench contracts lock package up clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1|\2/' \
@@ -26,7 +26,11 @@ up: .venv/ready ## run the same cloud and functions until you stop them
 		EXTERNAL_ID_KEY=demo-external-id-key-demo-external-id-key \
 		$(BIN)/python -m localcloud up --world demo/world.yaml --s-yaml s.yaml --code .
 
-test: lint types boundaries tests ## everything that CI checks
+test: check lint types boundaries tests ## everything that CI checks
+
+check: .venv/ready ## registry.yaml, as strictly as a request: each mistake with its line
+	@echo "== registry.yaml =="
+	@$(BIN)/python -m shared.registry registry.yaml
 
 lint: .venv/ready ## ruff: rules and form
 	@echo "== ruff =="
@@ -61,7 +65,7 @@ lock: .venv/ready ## compile requirements/*.txt anew (use Python 3.10, the oldes
 		--no-emit-index-url --no-emit-trusted-host --no-emit-options --no-emit-find-links \
 		--output-file $$f.txt $$f.in || exit 1; done
 
-package: .venv/ready ## build dist/function, the code that s.yaml deploys
+package: check ## build dist/function, the code that s.yaml deploys
 	@rm -rf dist/function && mkdir -p dist/function
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --target dist/function \
 		--python-version $(RUNTIME) --implementation cp $(PLATFORMS:%=--platform %) \

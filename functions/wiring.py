@@ -52,6 +52,7 @@ class Settings(Model):
     ledger_url: SecretStr
     registry_file: str = "registry.yaml"
     external_id_key: SecretStr = SecretStr("")
+    external_id_key_next: SecretStr = SecretStr("")
     timeout_seconds: Annotated[float, Field(gt=0, le=300)] = 120
     clock_skew_seconds: Annotated[float, Field(ge=0, le=300)] = 30
     request_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 15
@@ -102,8 +103,8 @@ class House:
     def __init__(self, environ: Mapping[str, str], now: Callable[[], datetime]) -> None:
         self.environ = environ
         self.now = now
-        for name in ("LEDGER_URL", "EXTERNAL_ID_KEY"):
-            mask_value(environ.get(name, ""))
+        for name in ("LEDGER_URL", "EXTERNAL_ID_KEY", "EXTERNAL_ID_KEY_NEXT"):
+            mask_value(environ.get(name, ""), always=True)
         self.settings = settings(environ)
         self.registry = registry.load(Path(self.settings.registry_file))
         self.ledger = SqlLedger(self.settings.ledger_url.get_secret_value())

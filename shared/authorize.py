@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from shared import leases, policy, registry
+from shared import leases, policy
 from shared.announce import Announcer, final_of, refused, unreadable
 from shared.authorization import Authorization
 from shared.bundles import Bundles, refused_bundle
@@ -25,20 +25,19 @@ from shared.contract import (
 )
 from shared.converge import Step
 from shared.ledger import Ledger, RequestRecord
-from shared.log import correlate, mask_value
+from shared.log import correlate
 from shared.run import problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from pydantic import SecretStr
-
     from shared.cloud.credentials import Credentials
     from shared.cloud.network import Network
     from shared.cloud.router import Router
     from shared.cloud.sessions import Purpose, Sessions
     from shared.contract import AuthorizationId, Bundle, Outcome, Wake
+    from shared.external_ids import ExternalIdKeys
     from shared.registry import Registry
     from shared.run import Action, Again, Change
     from shared.settle import Settler
@@ -232,7 +231,7 @@ class AccountB:
         router: The ECR API.
         network: The VPC API.
         registry: Whose roles they are.
-        external_id_key: What ExternalIds are derived from.
+        external_id_keys: What their ExternalIds are derived from.
         now: The clock, UTC.
     """
 
@@ -240,7 +239,7 @@ class AccountB:
     router: Router
     network: Network
     registry: Registry
-    external_id_key: SecretStr
+    external_id_keys: ExternalIdKeys
     now: Callable[[], datetime]
 
     @property
@@ -272,9 +271,7 @@ class AccountB:
         ecr = self.registry.ecrs.get(of.ecr_id)
         if account is None or ecr is None or ecr.owner_uid != of.ecr_owner_uid:
             raise Refused("NotInRegistry", "the registry does not name the ECR or the account")
-        secret = registry.external_id(self.external_id_key, of.instance_owner_uid)
-        mask_value(secret)
-        role = Role(account.role_arn, secret)
+        role = Role(account.role_arn, *self.external_id_keys.of(of.instance_owner_uid))
         asking = [entry for entry in record.open if entry.action == purpose] or record.open
         ticket = asking[-1].ticket if asking else "sweep"
         return self.sessions.assume(

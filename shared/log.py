@@ -54,6 +54,7 @@ _SECRET_WORDS: Final = (
 not a header, and is shown."""
 
 _known: dict[str, None] = {}
+_always: dict[str, None] = {}
 _state = {"cold": True, "configured": False}
 _captures: list[list[Event]] = []
 
@@ -111,12 +112,17 @@ def correlated(**keys: Any) -> Iterator[None]:
         structlog.contextvars.bind_contextvars(**before)
 
 
-def mask_value(secret: SecretStr | str) -> None:
-    """Wherever this value turns up in a line, it is masked. The oldest are forgotten at 400."""
+def mask_value(secret: SecretStr | str, *, always: bool = False) -> None:
+    """Wherever this value turns up in a line, it is masked.
+
+    The oldest are forgotten at 400, but for those that are to be masked always.
+    """
     value = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
     if len(value) < _KNOWN_SHORTEST:
         return
     for form in (value, json.dumps(value)[1:-1]):  # as it is, and as a line of JSON writes it
+        if always:
+            _always[form] = None
         _known.pop(form, None)
         _known[form] = None
     while len(_known) > _KNOWN_LIMIT:
@@ -278,7 +284,7 @@ def _shown(text: str) -> str:
 
 
 def _without_secrets(text: str) -> str:
-    for secret in _known:
+    for secret in (*_always, *_known):
         if secret in text:
             text = text.replace(secret, MASK)
     return text

@@ -29,6 +29,7 @@ from shared.cleanup.run import Cleanup
 from shared.cloud.errors import CloudFailure, failure
 from shared.cloud.router import NOT_ASSOCIATED, Association
 from shared.contract import AuthorizationId, Settle
+from shared.external_ids import ExternalIdKeys
 from shared.inbox import Inbox, Message, Pace
 from shared.ledger.sql import SqlLedger
 from shared.settle import Settler
@@ -346,7 +347,8 @@ class System:
 
     def _authorize(self) -> Authorize:
         ports: Any = self.ports
-        account_b = AccountB(ports, ports, ports, self.registry, SecretStr("k" * 32), self._now)
+        keys = ExternalIdKeys(SecretStr("k" * 32))
+        account_b = AccountB(ports, ports, ports, self.registry, keys, self._now)
         return Authorize(
             ledger=self.ledger,
             registry=self.registry,

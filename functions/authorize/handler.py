@@ -11,8 +11,8 @@ from shared.authorize import AccountB, Authorize
 from shared.bundles import Bundles
 from shared.cloud.network import Network
 from shared.cloud.sessions import Sessions
+from shared.external_ids import ExternalIdKeys
 from shared.log import logged
-from shared.registry import check_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,13 +27,17 @@ def build(
 ) -> Function:
     """The function, put together from its environment and the clock."""
     house = House(environ, now)
-    check_key(house.settings.external_id_key)
     account_b = AccountB(
         sessions=Sessions(house.credentials, house.endpoint("STS"), house.settings.region, now),
         router=house.router,
         network=Network(house.endpoint("VPC")),
         registry=house.registry,
-        external_id_key=house.settings.external_id_key,
+        external_id_keys=ExternalIdKeys(
+            house.settings.external_id_key,
+            house.settings.external_id_key_next
+            if house.settings.external_id_key_next.get_secret_value()
+            else None,
+        ),
         now=now,
     )
 

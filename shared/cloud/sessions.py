@@ -33,6 +33,8 @@ POLICY_LIMIT: Final = 2048
 SESSION_SECONDS: Final = 900
 _REUSE_UNTIL: Final = timedelta(seconds=60)
 _CACHE_SIZE: Final = 512
+# What STS answers where a trust policy does not let the caller in, an ExternalId at fault included.
+NOT_TRUSTED: Final = frozenset({"NoPermission", "InvalidParameter.ExternalId"})
 _NOT_A_NAME: Final = re.compile(r"[^A-Za-z0-9.@_-]")
 _ACTIONS: Final[dict[Purpose, dict[str, str]]] = {
     "grant": dict.fromkeys(
@@ -81,10 +83,14 @@ def session_name(function: str, ticket: str) -> str:
 
 @dataclass(frozen=True)
 class Role:
-    """A role of account B and the ExternalId that its trust policy asks for."""
+    """A role of account B and the ExternalId that its trust policy asks for.
+
+    While keys are rotated it may be either of two: `external_id_next` is that of the other key.
+    """
 
     arn: str
     external_id: SecretStr
+    external_id_next: SecretStr | None = None
 
     @property
     def account_uid(self) -> str:
@@ -114,6 +120,7 @@ class Sessions:
         self._region = region
         self._now = now
         self._kept: dict[tuple[str, str, str], tuple[datetime, Credentials]] = {}
+        self._trusts_next: set[str] = set()
         self._lock = threading.Lock()
 
     def assume(self, role: Role, policy: str, name: str) -> Credentials:
@@ -140,11 +147,34 @@ class Sessions:
         return credentials
 
     def _assumed(self, role: Role, policy: str, name: str) -> tuple[datetime, Credentials]:
+        """By the ExternalId that worked last, and by the other one where that is not trusted."""
+        if role.external_id_next is None:
+            return self._asked(role, role.external_id, policy, name)
+        order = [(role.external_id, False), (role.external_id_next, True)]
+        if role.arn in self._trusts_next:
+            order.reverse()
+        try:
+            return self._asked(role, order[0][0], policy, name)
+        except Refused as refused:
+            if refused.cloud_code not in NOT_TRUSTED:
+                raise
+            first = refused
+        try:
+            answer = self._asked(role, order[1][0], policy, name)
+        except Refused as refused:
+            raise first if refused.cloud_code in NOT_TRUSTED else refused from None
+        with self._lock:
+            (self._trusts_next.add if order[1][1] else self._trusts_next.discard)(role.arn)
+        return answer
+
+    def _asked(
+        self, role: Role, external_id: SecretStr, policy: str, name: str
+    ) -> tuple[datetime, Credentials]:
         client = Client(sdk.config(self._credentials(), self._endpoint, self._region))
         request = AssumeRoleRequest(
             role_arn=role.arn,
             role_session_name=name,
-            external_id=role.external_id.get_secret_value(),
+            external_id=external_id.get_secret_value(),
             policy=policy,
             duration_seconds=SESSION_SECONDS,
         )

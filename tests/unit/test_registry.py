@@ -13,6 +13,7 @@ from infra.external_id import main as print_external_id
 from shared import registry
 from shared.contract import read_request
 from shared.registry import BadRegistry, load
+from shared.registry.__main__ import main as check_registry
 
 ROOT = Path(__file__).parents[2]
 KEY = SecretStr("k" * 32)
@@ -137,3 +138,107 @@ def test_a_rule_of_the_clean_up_that_cannot_be_is_refused(tmp_path, old, new):
     file.write_text((ROOT / "registry.yaml").read_text() + CLEANUP.replace(old, new))
     with pytest.raises(BadRegistry, match="cleanup"):
         load(file)
+
+
+def line_of(text, part):
+    return text[: text.index(part)].count("\n") + 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("name: payments", "name: payments\n    nmae: x", "Extra inputs"),
+        ("'3000400050006000':", "'2000300040005000':", "given twice"),
+        ("  ecr-sg3edge8wv5n2:\n", "  ecr-hz7core4qk2m1:\n", "given twice"),  # two owners
+        ("role_arn: acs:ram::3", "role_arn: acs:ram::9", "another account"),
+        (
+            "role_arn: acs:ram::3000400050006000:role/ecr-a",
+            "role_arn: acs:ram::*:role/a",
+            "pattern",
+        ),
+        ("3000400050006000:role/ecr-authorization", "3000400050006000:role/*", "pattern"),
+        ("owner_uid: '1000200030004000'", "owner_uid: '*'", "pattern"),
+        ("owner_uid: '1000200030004000'", "owner_uid: '１０００200030004000'", "pattern"),
+        ("owner_uid: '1000200030004000'", "owner_uid: '1000200030004000 '", "pattern"),
+        ("owner_uid: '1000200030004000'", "owner_uid: 1000200030004000", "string"),
+        ("ecr_id: ecr-hz7core4qk2m1", "ecr_id: ecr-hz7cоre4qk2m1", "pattern"),  # a Cyrillic o
+        ("name: factory", 'name: "fac\\u202Etory"', "pattern"),
+        ("name: factory", "name: fac\u202etory", "U+202E"),
+        ("name: factory", "name: fac\u00a0tory", "U+00A0"),
+        ("name: factory", "name: fac\u200btory", "U+200B"),
+        ("name: factory", "name: fac\ttory", "U+0009"),
+        ("regions: [cn-hangzhou]", "regions: [cn-*]", "pattern"),
+        ("regions: [cn-hangzhou]", "regions: [cn-hangzhou, cn-hangzhou]", "twice"),
+        ("regions: [cn-hangzhou]", "regions: []", "at least 1"),
+        ("name: laboratory", "<<: {longest_lease_days: 1}\n    name: laboratory", "merges"),
+        ("name: laboratory", "name: &a laboratory\n    x: *a", "aliases"),
+        ("longest_lease_days: 90", "longest_lease_days: 0", "greater than"),
+    ],
+    ids=range(22),
+)
+def test_a_mistake_in_the_registry_is_named_with_its_line(tmp_path, old, new, reason):
+    assert old in GOOD
+    file = tmp_path / "registry.yaml"
+    file.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(BadRegistry) as bad:
+        registry.load(file)
+    first = str(bad.value).split("\n")[0]
+    assert reason in str(bad.value)
+    line = int(first.split(":")[1])
+    # Where keys were added before it, the mistake is on the next line.
+    assert 0 <= line - line_of(GOOD, old) <= 2, first
+
+
+def test_every_mistake_is_named_at_once_and_none_shows_a_value(tmp_path):
+    file = tmp_path / "registry.yaml"
+    text = GOOD.replace("acs:ram::2", "acs:ram::9").replace("acs:ram::3", "acs:ram::8")
+    file.write_text(text)
+    with pytest.raises(BadRegistry) as bad:
+        registry.load(file)
+    assert str(bad.value).count("is a role of another account") == 2
+
+
+SCOPES = """
+senders:
+  desk: {accounts: ['2000300040005000'], ecrs: all}
+readers:
+  audit: {accounts: all, ecrs: [ecr-hz7core4qk2m1], token_sha256: ['%s']}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("'2000300040005000'", "'9000300040005000'", "senders.desk.accounts.0"),
+        ("'2000300040005000'", "'*'", "senders.desk.accounts"),
+        ("ecr-hz7core4qk2m1", "ecr-hz7core4qk2m9", "readers.audit.ecrs.0"),
+        ("'%s'", "'%s', '%s'", "audit's token, too"),
+        ("ecrs: all", "ecrs: any", "senders.desk.ecrs"),
+    ],
+    ids=range(5),
+)
+def test_a_scope_names_what_the_registry_has(tmp_path, old, new, reason):
+    file = tmp_path / "registry.yaml"
+    file.write_text(GOOD + SCOPES.replace("%s", "0" * 64))
+    assert load(file).senders["desk"].covers("2000300040005000", "ecr-hz7core4qk2m1")
+    assert old in SCOPES
+    file.write_text(GOOD + SCOPES.replace(old, new).replace("%s", "0" * 64))
+    with pytest.raises(BadRegistry) as bad:
+        load(file)
+    assert reason in str(bad.value)
+
+
+def test_a_freeze_ends_after_it_begins(tmp_path):
+    file = tmp_path / "registry.yaml"
+    file.write_text(GOOD + CLEANUP.replace("2027-01-04", "2026-01-04"))
+    with pytest.raises(BadRegistry, match="is not after since"):
+        load(file)
+
+
+def test_the_build_checks_the_registry(tmp_path, capsys):
+    assert check_registry([str(ROOT / "registry.yaml")]) == 0
+    file = tmp_path / "registry.yaml"
+    file.write_text(GOOD.replace("by_hand: wait", "by_hand: maybe"))
+    assert check_registry([str(file)]) == 1
+    assert "registry.yaml:6: ecrs.ecr-hz7core4qk2m1.by_hand" in capsys.readouterr().err
+    assert check_registry([]) == 2

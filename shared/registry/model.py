@@ -1,17 +1,12 @@
-"""Who is who: ECRs, the accounts B with their roles, what each may ask for; from registry.yaml."""
+"""Who is who: ECRs, the accounts B with their roles, what each may ask for."""
 
 from __future__ import annotations
 
-import base64
-import hmac
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import yaml
 from pydantic import (
     AwareDatetime,
     Field,
-    SecretStr,
-    ValidationError,
     field_validator,
     model_validator,
 )
@@ -29,20 +24,25 @@ from shared.contract import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
     from datetime import datetime
-    from pathlib import Path
 
     from shared.contract import AuthorizationId
 
-MAX_BYTES: Final = 4 * 1024 * 1024
+Place = tuple[str | int, ...]
 Days = Annotated[int, Field(ge=1, le=3650)]
 ByHand = Literal["wait", "dissociate", "refuse"]
 Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class BadRegistry(ValueError):
-    """registry.yaml cannot be used: what is wrong, and where."""
+class Contradiction(ValueError):
+    """What no single entry shows: each place in the registry, and the reason."""
+
+    def __init__(self, found: list[tuple[Place, str]]) -> None:
+        place, reason = found[0]
+        super().__init__(f"{'.'.join(map(str, place))}: {reason}")
+        self.all = found
 
 
 class CleanupRules(Model):
@@ -321,80 +321,55 @@ class Registry(Model):
         return next((one for one in found if one.covers(of, lease, now)), None)
 
     @model_validator(mode="after")
-    def _names_what_is_there(self) -> Registry:
-        for uid, account in self.accounts.items():
-            if account.role_arn.split(":")[3] != uid:
-                raise ValueError(f"accounts.{uid}.role_arn is a role of another account")
-            ids = [allowed.ecr_id for allowed in account.may]
-            for ecr_id in ids:
-                if ecr_id not in self.ecrs:
-                    raise ValueError(f"accounts.{uid}.may names {ecr_id}, which is not in ecrs")
-                if ids.count(ecr_id) > 1:
-                    raise ValueError(f"accounts.{uid}.may names {ecr_id} twice")
+    def _fits_together(self) -> Registry:
+        found = list(contradictions(self))
+        if found:
+            raise Contradiction(found)
         return self
 
 
-def load(path: Path) -> Registry:
-    """The registry in the file at `path`.
-
-    Raises:
-        BadRegistry: The file is missing, too large, not YAML, or breaks a rule; says which.
-    """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise BadRegistry(f"{path.name} is larger than {MAX_BYTES} bytes")
-        document = yaml.load(path.read_text("utf-8"), Loader=_StrictLoader)  # noqa: S506 -- it is a SafeLoader
-    except OSError as error:
-        raise BadRegistry(f"{path.name} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRegistry(f"{path.name} is not the YAML it should be: {error}") from None
-    try:
-        return Registry.model_validate(document)
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'registry'}: {fault['msg']}"
-            for fault in error.errors(include_url=False, include_input=False)
-        )
-        raise BadRegistry(f"{path.name}: {faults}") from None
+def contradictions(registry: Registry) -> Iterator[tuple[Place, str]]:
+    """Where entries do not fit each other."""
+    for uid, account in registry.accounts.items():
+        place: Place = ("accounts", uid)
+        if account.role_arn.split(":")[3] != uid:
+            yield (*place, "role_arn"), "is a role of another account"
+        yield from _allowed(registry, account, place)
+    for kind, scopes in (("senders", registry.senders), ("readers", registry.readers)):
+        for name, scope in scopes.items():
+            yield from _unknown((kind, name, "accounts"), scope.accounts, registry.accounts)
+            yield from _unknown((kind, name, "ecrs"), scope.ecrs, registry.ecrs)
+    seen: dict[str, str] = {}
+    for name, reader in registry.readers.items():
+        for number, token in enumerate(reader.token_sha256):
+            if token in seen:
+                yield ("readers", name, "token_sha256", number), f"is {seen[token]}'s token, too"
+            seen[token] = name
+    for number, freeze in enumerate(registry.cleanup.freezes):
+        if freeze.until <= freeze.since:
+            yield ("cleanup", "freezes", number, "until"), "is not after since"
 
 
-def external_id(key: SecretStr, account_uid: str) -> SecretStr:
-    """The ExternalId of one account B: unguessable, the same each time, not kept anywhere.
-
-    It is derived from one key held outside the code, so that no list of ExternalIds exists.
-    """
-    check_key(key)
-    secret = key.get_secret_value().encode()
-    digest = hmac.digest(secret, f"ecr-external-id/{account_uid}".encode(), "sha256")
-    return SecretStr("ecr-" + base64.b32encode(digest).decode().rstrip("=").lower())
-
-
-def check_key(key: SecretStr) -> None:
-    """Raises ValueError where the key could be guessed."""
-    if len(key.get_secret_value()) < 32:  # noqa: PLR2004 -- as long as the hash
-        raise ValueError("the ExternalId key must have at least 32 characters")
+def _allowed(registry: Registry, account: Account, place: Place) -> Iterator[tuple[Place, str]]:
+    ids = [allowed.ecr_id for allowed in account.may]
+    for number, allowed in enumerate(account.may):
+        here: Place = (*place, "may", number)
+        if allowed.ecr_id not in registry.ecrs:
+            yield (*here, "ecr_id"), f"names {allowed.ecr_id}, which is not in ecrs"
+        if allowed.ecr_id in ids[:number]:
+            yield (*here, "ecr_id"), f"names {allowed.ecr_id} twice"
+        for key, listed in (("regions", allowed.regions), ("instances", allowed.instances or ())):
+            for index, one in enumerate(listed):
+                if one in listed[:index]:
+                    yield (*here, key, index), f"names {one} twice"
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """YAML without aliases (no bombs) and without a key given twice (no silent winner)."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(
-                None,
-                None,
-                "aliases are not allowed",
-                self.peek_event().start_mark,  # type: ignore[no-untyped-call]
-            )
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key!r} is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+def _unknown(
+    place: Place, names: Literal["all"] | tuple[str, ...], known: Collection[str]
+) -> Iterator[tuple[Place, str]]:
+    if names != "all":
+        for number, name in enumerate(names):
+            if name not in known:
+                yield (*place, number), f"names {name}, which the registry does not have"
+            if name in names[:number]:
+                yield (*place, number), f"names {name} twice"
