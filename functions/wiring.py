@@ -192,7 +192,7 @@ class Function:
     inbox: Inbox
     worker: Worker
 
-    def answer(self, event: bytes, context: object) -> dict[str, int]:
+    def answer(self, event: bytes, context: object) -> dict[str, Any]:
         """Every message of the event has its answer. Raises BadEvent."""
         self.house.context = context
         return {"messages": answer_each(queue_messages(event), self.inbox, self.worker)}

@@ -1,66 +1,104 @@
-"""Requests from the queue: authorise the ECR in account B, or take that back."""
+"""Requests from the queue: authorise the ECR in account B, or take that back.
+
+Invoked by hand with `{"check": "external_ids"}` it says which key each account B trusts: its role
+is the only one that can find out.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import asdict, dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from functions.wiring import House, utc_now
+from functions.wiring import Function, House, utc_now
 from shared.authorize import AccountB, Authorize
 from shared.bundles import Bundles
 from shared.cloud.network import Network
 from shared.cloud.sessions import Sessions
 from shared.external_ids import ExternalIdKeys
 from shared.log import logged
+from shared.onboarding import trusts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from functions.wiring import Function
     from shared.contract import AuthorizationId
+
+
+@dataclass(frozen=True)
+class AuthorizeFunction(Function):
+    """The function, which also tells how a change of keys stands."""
+
+    keys: ExternalIdKeys
+    new_sessions: Callable[[], Sessions]
+
+    def answer(self, event: bytes, context: object) -> dict[str, Any]:
+        """Every message of the event has its answer; or how the change of keys stands."""
+        if not _asks_for_trusts(event):
+            return super().answer(event, context)
+        self.house.context = context
+        found = trusts(self.house.registry, self.keys, self.new_sessions())
+        return {
+            "changing": self.keys.following is not None,
+            "accounts": [asdict(one) for one in found],
+        }
+
+
+def _asks_for_trusts(event: bytes) -> bool:
+    try:
+        return bool(json.loads(event) == {"check": "external_ids"})
+    except (ValueError, RecursionError):
+        return False
 
 
 def build(
     environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] = utc_now
-) -> Function:
+) -> AuthorizeFunction:
     """The function, put together from its environment and the clock."""
     house = House(environ, now)
+    keys = _keys(house)
+
+    def new_sessions() -> Sessions:
+        return Sessions(house.credentials, house.endpoint("STS"), house.settings.region, now)
+
     account_b = AccountB(
-        sessions=Sessions(house.credentials, house.endpoint("STS"), house.settings.region, now),
+        sessions=new_sessions(),
         router=house.router,
         network=Network(house.endpoint("VPC")),
         registry=house.registry,
-        external_id_keys=ExternalIdKeys(
-            house.settings.external_id_key,
-            house.settings.external_id_key_next
-            if house.settings.external_id_key_next.get_secret_value()
-            else None,
-        ),
+        external_id_keys=keys,
         now=now,
     )
 
     def attached_by_hand(of: AuthorizationId) -> bool:
         return house.router.association(house.credentials(), of).state != "absent"
 
-    return house.function(
-        Authorize(
+    worker = Authorize(
+        ledger=house.ledger,
+        registry=house.registry,
+        settler=house.settler("authorize", account_b.actions),
+        bundles=Bundles(
             ledger=house.ledger,
             registry=house.registry,
-            settler=house.settler("authorize", account_b.actions),
-            bundles=Bundles(
-                ledger=house.ledger,
-                registry=house.registry,
-                announcer=house.announcer,
-                send=house.messages.send,
-                queue=house.settings.queue,
-                now=now,
-            ),
             announcer=house.announcer,
-            attached_by_hand=attached_by_hand,
+            send=house.messages.send,
+            queue=house.settings.queue,
             now=now,
-        )
+        ),
+        announcer=house.announcer,
+        attached_by_hand=attached_by_hand,
+        now=now,
+    )
+    return AuthorizeFunction(house, house.inbox(), worker, keys, new_sessions)
+
+
+def _keys(house: House) -> ExternalIdKeys:
+    following = house.settings.external_id_key_next
+    return ExternalIdKeys(
+        house.settings.external_id_key, following if following.get_secret_value() else None
     )
 
 
@@ -73,6 +111,6 @@ def initializer(context: object) -> None:  # noqa: ARG001 -- Function Compute's 
 
 
 @logged
-def handler(event: bytes, context: object) -> dict[str, int]:
+def handler(event: bytes, context: object) -> dict[str, Any]:
     """Every message of the event has its answer."""
     return function().answer(event, context)

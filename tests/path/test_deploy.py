@@ -1,0 +1,282 @@
+"""docs/deploy.md walked through: its commands as they stand there, against localcloud."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+
+import pytest
+import yaml
+from alibabacloud_tea_openapi.exceptions import ClientException
+from pydantic import SecretStr
+from typer.testing import CliRunner
+
+from infra.account import app
+from localcloud.server import LocalCloud
+from localcloud.world import AccessKey, Account, Ecr, Vpc, World
+from shared import onboarding
+from shared.cloud.credentials import Credentials
+from shared.cloud.messages import Messages
+from shared.external_ids import ExternalIdKeys
+from simulation.wire.system import ENVIRON, ROOT, WireSystem, demo_world
+from tests.localcloud.test_ros import ros
+
+A, B = "1000200030004000", "2000300040005000"
+KEY = ENVIRON["EXTERNAL_ID_KEY"]
+NEXT = "the-next-key-" * 4
+PAGE = (ROOT / "docs" / "deploy.md").read_text()
+LINES = [
+    line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()
+]
+# What is played by something else here, and by what.
+ELSEWHERE = {
+    "export": "the environment of this test",
+    "make package": "the checkout itself: localcloud runs its code",
+    "s deploy": "localcloud runs the same s.yaml",
+    "aliyun ram CreateAccessKey --UserName ecr-ticketing": "the key is put into the world",
+}
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch, tmp_path):
+    """The environment of step 1; the registry does not have the account yet."""
+    text = (ROOT / "registry.yaml").read_text()
+    empty = text[: text.index("accounts:")] + "accounts: {}\n"
+    (tmp_path / "registry.yaml").write_text(empty)
+    for name, value in {
+        "EXTERNAL_ID_KEY": KEY,
+        "EXTERNAL_ID_KEY_NEXT": NEXT,
+        "FC_ACCOUNT_ID": A,
+        "FC_REGION": "cn-hangzhou",
+        "REGISTRY_FILE": str(tmp_path / "registry.yaml"),
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+def account(*arguments):
+    """What `ecrauth account …` prints."""
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def empty_accounts():
+    return World(
+        regions=["cn-hangzhou"],
+        accounts=[
+            Account(uid=A, ecrs=[Ecr(id="ecr-hz7core4qk2m1")]),
+            Account(uid=B, vpcs=[Vpc(id="vpc-bp1payments0main", region="cn-hangzhou")]),
+        ],
+    )
+
+
+def deployed(local, line, variables):
+    """A command of `aliyun ros`, sent as it stands: whose account it is, its stack's name says."""
+    line = line.replace(f'"${onboarding.VARIABLE}"', variables.get(onboarding.VARIABLE, ""))
+    template = re.search(r'--TemplateBody "\$\(cat ([a-z./-]+)\)" ', line)
+    words = shlex.split(line.replace(template[0], "") if template else line)
+    action, pairs = words[2], words[3:]
+    query = {
+        name.removeprefix("--"): value for name, value in zip(pairs[::2], pairs[1::2], strict=True)
+    }
+    if template:
+        query["TemplateBody"] = (ROOT / template[1]).read_text()
+    uid = A if query.get("StackName") == onboarding.STACK_A else B
+    return uid, ros(local, action, uid, **query)["StackId"]
+
+
+def walked(local):
+    """Every line of the page is done; gives what the commands printed."""
+    variables, printed = {}, []
+    for line in LINES:
+        if line.startswith(f"{onboarding.VARIABLE}="):
+            words = shlex.split(re.search(r"\$\(ecrauth account (.*)\)", line)[1])
+            variables[onboarding.VARIABLE] = account(*words).strip()
+        elif line.startswith("ecrauth account rotate"):
+            continue  # it needs the functions: done by the next test
+        elif line.startswith("ecrauth account "):
+            printed.append(account(*shlex.split(line)[2:]))
+        elif line.startswith("aliyun ros "):
+            uid, stack_id = deployed(local, line, variables)
+            shown = ros(local, "GetStack", uid, StackId=stack_id, RegionId="cn-hangzhou")
+            assert shown["Status"] == "CREATE_COMPLETE"
+            assert variables.get(onboarding.VARIABLE, "no such") not in json.dumps(shown)
+        else:
+            assert any(line.startswith(one) for one in ELSEWHERE), line
+    return "".join(printed)
+
+
+def test_the_page_leads_from_two_empty_accounts_to_a_granted_vpc(tmp_path):
+    world = empty_accounts()
+    with LocalCloud(world) as local:
+        printed = walked(local)
+    for line in LINES:  # what the page shows is what the command prints
+        if line.startswith("aliyun ros "):
+            assert line in printed
+    user = next(one for one in world.accounts[0].users if one.name == "ecr-ticketing")
+    user.access_keys.append(AccessKey(id="LTAI-made-by-hand", secret="its-secret"))
+    key = Credentials("LTAI-made-by-hand", SecretStr("its-secret"), SecretStr(""))
+    text = (tmp_path / "registry.yaml").read_text()
+    entry = printed[printed.index(f"  '{B}'") : printed.index("2. In account A")]
+    registry = text.replace("accounts: {}\n", "accounts:\n" + entry)
+    with WireSystem(tmp_path, world, registry) as system:
+        body = (ROOT / "events/requests/grant_vpc.json").read_text()
+        Messages(system.local.url, lambda: key).send("ecr-requests", body)
+        system.settle()
+        assert system.outcomes("CHG-1001") == ["granted", "attached"]
+        told = system.invoke("ecr-authorize", b'{"check": "external_ids"}')
+        assert told == {
+            "changing": False,
+            "accounts": [{"account_uid": B, "name": "payments", "trusts": "current", "code": None}],
+        }
+
+
+def test_the_external_id_is_printed_only_where_it_is_asked_for():
+    secret = account("external-id", B).strip()
+    assert re.fullmatch(r"ecr-[a-z2-7]{52}", secret)
+    assert secret not in account("add", B)
+    assert secret in account("add", B, "--show-external-id")
+    assert KEY not in account("add", B, "--show-external-id")
+    following = account("external-id", B, "--next").strip()
+    assert following != secret
+    assert following in account("add", B, "--next", "--show-external-id", "--group", "all")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["add", "200030004000500"], "16 digits"),
+        (["add", "２000300040005000"], "16 digits"),
+        (["add", f"{B}; rm -rf ~"], "16 digits"),
+        (["external-id", "*"], "16 digits"),
+    ],
+)
+def test_an_account_that_is_none_is_refused(arguments, says):
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 1
+    assert says in result.output
+
+
+@pytest.mark.parametrize("name", ["EXTERNAL_ID_KEY", "FC_ACCOUNT_ID", "FC_REGION"])
+def test_what_is_not_set_is_said(monkeypatch, name):
+    monkeypatch.delenv(name)
+    result = CliRunner().invoke(app, ["add", B])
+    assert result.exit_code == 1
+    assert f"{name} is not set" in result.output
+
+
+def test_a_name_cannot_break_out_of_a_printed_command():
+    command = onboarding.stack_instance("cn-hangzhou", B, SecretStr("s"), "a' b; $(rm x)")
+    assert shlex.split(command.shell())[6] == "a' b; $(rm x)"
+    with pytest.raises(ValueError, match="name"):
+        onboarding.registry_entry(B, "x\n  evil: 1", "ecr-hz7core4qk2m1", "cn-hangzhou")
+    entry = onboarding.registry_entry(B, "x: {y: 1} #", "ecr-hz7core4qk2m1", "cn-hangzhou")
+    assert yaml.safe_load(entry)[B]["name"] == "x: {y: 1} #"
+
+
+def test_rotate_asks_the_function_over_the_wire(tmp_path, monkeypatch):
+    with Both(tmp_path, demo_world()) as system:
+        key, secret = system.cloud.identity.root_key(A)
+        monkeypatch.setenv("ALIBABA_CLOUD_ENDPOINT_FC", system.local.url)
+        monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", key)
+        monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", secret)
+        trust(system, B, NEXT)
+        printed = account("rotate")
+        assert f"{B}  next      payments" in printed
+        assert "3000400050006000  current   factory" in printed
+        assert "account add 3000400050006000 --next" in printed
+        assert json.loads(account("rotate", "--json"))["for"] == [
+            "3000400050006000",
+            "4000500060007000",
+        ]
+        result = CliRunner().invoke(app, ["rotate", "--function", "ecr-nobody"])
+        assert result.exit_code == 1
+        assert "ecr-nobody cannot be invoked: FunctionNotFound" in result.output
+        monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "wrong")
+        result = CliRunner().invoke(app, ["rotate"])
+        assert "cannot be invoked: SignatureDoesNotMatch" in result.output
+
+
+def test_a_second_account_changes_account_as_stack_and_takes_nothing_away(tmp_path):
+    with LocalCloud(empty_accounts()) as local:
+        _, stack_id = deployed(local, onboarding.stack_a("cn-hangzhou", [ROLE]).shell(), {})
+        other = ROLE.replace(B, "3000400050006000")
+        line = onboarding.stack_a("cn-hangzhou", [ROLE, other], stack_id).query(
+            (ROOT / onboarding.TEMPLATE_A).read_text()
+        )
+        ros(local, "UpdateStack", A, **line)
+        account_a = local.cloud.world.account(A)
+        authorize = next(one for one in account_a.roles if one.name == "ecr-authorize")
+        assert authorize.policies[0]["Statement"][0]["Resource"] == [ROLE, other]
+        assert len(account_a.roles) == 6
+        assert len(account_a.queues) == 6
+
+
+ROLE = onboarding.role_arn(B)
+
+
+def test_a_stack_with_a_bad_parameter_or_of_another_account_is_refused():
+    with LocalCloud(empty_accounts()) as local:
+        bad = onboarding.stack_a("cn-hangzhou", ["acs:ram::*:role/ecr-authorization"])
+        text = (ROOT / onboarding.TEMPLATE_A).read_text()
+        with pytest.raises(ClientException, match="RolesB"):
+            ros(local, "CreateStack", A, **bad.query(text))
+        assert local.cloud.world.account(A).roles == []
+        made = ros(local, "CreateStack", A, **onboarding.stack_a("cn-hangzhou", [ROLE]).query(text))
+        with pytest.raises(ClientException, match="already exists"):
+            ros(local, "CreateStack", A, **onboarding.stack_a("cn-hangzhou", [ROLE]).query(text))
+        with pytest.raises(ClientException, match="could not be found"):
+            ros(local, "GetStack", B, StackId=made["StackId"])
+
+
+class Both(WireSystem):
+    def environ(self, name):
+        return super().environ(name) | {"EXTERNAL_ID_KEY_NEXT": NEXT}
+
+
+def trust(system, account_uid, *keys):
+    role = system.cloud.world.account(account_uid).roles[0]
+    ids = [ExternalIdKeys(SecretStr(key)).of(account_uid)[0].get_secret_value() for key in keys]
+    role.trust["Statement"][0]["Condition"]["StringEquals"]["sts:ExternalId"] = ids
+
+
+def test_a_change_of_keys_is_told_account_by_account(tmp_path):
+    others = ["3000400050006000", "4000500060007000"]
+    with Both(tmp_path, demo_world()) as system:
+
+        def told():
+            answer = system.invoke("ecr-authorize", b'{"check": "external_ids"}')
+            assert answer["changing"] is True
+            found = [onboarding.Trust(**one) for one in answer["accounts"]]
+            step, which = onboarding.next_step(found, changing=True)
+            return [one.trusts for one in found], step[:5], [one.account_uid for one in which]
+
+        assert told() == (["current"] * 3, "Deplo", [B, *others])
+        trust(system, B, NEXT)
+        trust(system, others[0], KEY, NEXT)
+        assert told() == (["next", "both", "current"], "Deplo", [others[1]])
+        trust(system, others[1], "somebody-else's-key-" * 3)
+        assert told() == (["next", "both", "neither"], "Mend ", [others[1]])
+        system.cloud.world.account(others[1]).roles.clear()
+        assert told() == (["next", "both", "unknown"], "Mend ", [others[1]])
+
+
+def test_when_all_accounts_trust_the_next_key_the_old_one_may_go(tmp_path):
+    with Both(tmp_path, demo_world()) as system:
+        for one in (B, "3000400050006000", "4000500060007000"):
+            trust(system, one, NEXT)
+        answer = system.invoke("ecr-authorize", b'{"check": "external_ids"}')
+    found = [onboarding.Trust(**one) for one in answer["accounts"]]
+    step, which = onboarding.next_step(found, changing=True)
+    assert step.startswith("Every account trusts the next key")
+    assert which == []
+    assert onboarding.next_step(found, changing=False)[0].startswith("No change is under way")
+
+
+def test_what_is_asked_for_to_find_that_out_may_do_nothing(tmp_path):
+    with Both(tmp_path, demo_world()) as system:
+        system.invoke("ecr-authorize", b'{"check": "external_ids"}')
+        policies = [one.caller.session_policy for one in system.cloud.identity.sessions()]
+    assert json.loads(onboarding.NOTHING) in policies
+    assert all(one["Effect"] == "Deny" for one in json.loads(onboarding.NOTHING)["Statement"])
