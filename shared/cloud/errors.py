@@ -78,7 +78,7 @@ _MESSAGE_GONE: Final = (
 _DENIED: Final = (
     "The role in the instance's account may be missing, may not trust the authorize function's "
     "role, may carry another ExternalId, or may lack the permission. Compare it with "
-    "infra/policies and ask again with a new request id."
+    "infra/account-b.yaml and ask again with a new request id."
 )
 _VBR: Final = (
     "Connecting a VBR to another account's ECR is off by default. Send Alibaba Cloud the proof "

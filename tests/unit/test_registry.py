@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from infra.external_id import main as print_external_id
 from shared import registry
 from shared.contract import read_request
 from shared.registry import BadRegistry, load
@@ -74,18 +73,6 @@ def test_an_external_id_is_one_for_each_account_and_hides_itself():
 def test_an_external_id_needs_a_key_worth_its_name():
     with pytest.raises(ValueError, match="32"):
         registry.external_id(SecretStr("short"), "2000300040005000")
-
-
-def test_the_operator_can_print_an_external_id_and_a_short_key_is_refused(monkeypatch, capsys):
-    monkeypatch.setenv("EXTERNAL_ID_KEY", "k" * 32)
-    assert print_external_id(["2000300040005000"]) == 0
-    assert capsys.readouterr().out.strip() == (
-        registry.external_id(SecretStr("k" * 32), "2000300040005000").get_secret_value()
-    )
-    monkeypatch.setenv("EXTERNAL_ID_KEY", "k" * 31)
-    assert print_external_id(["2000300040005000"]) == 2
-    assert "32 characters" in capsys.readouterr().err
-    assert print_external_id(["account"]) == 2
 
 
 CLEANUP = """
