@@ -218,6 +218,9 @@ class _Making:
                 if re.search(rf"\b{re.escape(secret)}\b", text):
                     raise _At(place, f"it would show the NoEcho parameter {secret!r}")
             shown[name] = self._value(output.Value, place)
+            for secret in self._shape.secret:  # also by way of a resource that bears it
+                if self._names[secret] and self._names[secret] in json.dumps(shown[name]):
+                    raise _At(place, f"it would show the NoEcho parameter {secret!r}")
         return shown
 
     def _value(self, node: Any, place: Place) -> Any:

@@ -6,6 +6,7 @@ UpdateStack changes roles, users and policies; queues, topics and subscriptions 
 from __future__ import annotations
 
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from localcloud.call import Call, CloudError, Operation, Product
 from localcloud.ros import Stack, Template, TemplateError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from localcloud.cloud import Cloud
     from localcloud.world import Account
 
@@ -59,13 +62,8 @@ class Ros:
         region = call.params.get("RegionId") or self._cloud.world.regions[0]
         wanted = _standing(owner, region, call.params.get("TemplateBody", ""), _given(call), name)
         account = self._account(call)
-        before = account.model_copy(deep=True)
-        try:
+        with _whole(account):
             stacks.put(wanted.stack, account, region)
-        except stacks.StackError as error:
-            for field in ("roles", "users", "queues", "topics"):
-                getattr(account, field)[:] = getattr(before, field)
-            raise _invalid(error) from None
         self._cloud.mns.make(account)
         stack_id = str(uuid.uuid4())
         self._standing[stack_id] = wanted
@@ -78,11 +76,9 @@ class Ros:
         given = {**known.given, **_given(call)}
         wanted = _standing(known.account_uid, known.region, body, given, known.stack.name)
         account = self._account(call)
-        stacks.take_identities(known.stack, account)
-        try:
+        with _whole(account):
+            stacks.take_identities(known.stack, account)
             stacks.put_identities(wanted.stack, account)
-        except stacks.StackError as error:
-            raise _invalid(error) from None
         self._standing[stack_id] = wanted
         return {"StackId": stack_id}
 
@@ -113,6 +109,19 @@ class Ros:
         account = self._cloud.world.account(call.caller.account_uid)
         assert account is not None  # noqa: S101 -- its caller has signed
         return account
+
+
+@contextmanager
+def _whole(account: Account) -> Iterator[None]:
+    """The account is changed as a whole, or stays as it was. Raises CloudError."""
+    parts = ("roles", "users", "queues", "topics")
+    before = account.model_copy(deep=True)
+    try:
+        yield
+    except stacks.StackError as error:
+        for part in parts:
+            getattr(account, part)[:] = getattr(before, part)
+        raise _invalid(error) from None
 
 
 def _standing(

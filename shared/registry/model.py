@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     Field,
     field_validator,
@@ -30,6 +32,15 @@ if TYPE_CHECKING:
     from shared.contract import AuthorizationId
 
 Place = tuple[str | int, ...]
+
+
+def _trimmed(text: str) -> str:
+    if text != text.strip() or any(one.isspace() and one != " " for one in text):
+        raise ValueError("blanks around it, or blanks that are no space")
+    return text
+
+
+Line = Annotated[Text, AfterValidator(_trimmed)]
 Days = Annotated[int, Field(ge=1, le=3650)]
 ByHand = Literal["wait", "dissociate", "refuse"]
 Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?$")]
@@ -105,13 +116,13 @@ class Freeze(Model):
 
     since: AwareDatetime
     until: AwareDatetime
-    reason: Text
+    reason: Line
 
 
 class Exemption(Model):
     """What the clean-up leaves alone until a time; what is not given stands for all."""
 
-    reason: Text
+    reason: Line
     until: AwareDatetime
     ecr_id: EcrId | None = None
     account: AccountUid | None = None
@@ -158,7 +169,7 @@ class Ecr(Model):
     """
 
     owner_uid: AccountUid
-    name: Text | None = None
+    name: Line | None = None
     by_hand: ByHand = "wait"
     default_lease_days: Days | None = None
     longest_lease_days: Days | None = None
@@ -184,13 +195,13 @@ class CrossAccountVbr(Model):
     `proof` says where that is on record: the support case, the customer manager's confirmation.
     """
 
-    proof: Text
+    proof: Line
 
 
 class Account(Model):
     """An account B: the role that we assume there, and what it may ask for."""
 
-    name: Text
+    name: Line
     role_arn: Annotated[str, Field(pattern=r"^acs:ram::[0-9]{16}:role/[A-Za-z0-9._-]{1,64}$")]
     may: tuple[Allowed, ...] = ()
     cross_account_vbr: CrossAccountVbr | None = None
@@ -330,11 +341,23 @@ class Registry(Model):
 
 def contradictions(registry: Registry) -> Iterator[tuple[Place, str]]:
     """Where entries do not fit each other."""
+    names: dict[str, str] = {}
     for uid, account in registry.accounts.items():
         place: Place = ("accounts", uid)
         if account.role_arn.split(":")[3] != uid:
             yield (*place, "role_arn"), "is a role of another account"
+        alike = unicodedata.normalize("NFKC", account.name).casefold()
+        if alike in names:
+            yield (*place, "name"), f"is {names[alike]}'s name, too"
+        names[alike] = uid
         yield from _allowed(registry, account, place)
+    yield from _scopes(registry)
+    for number, freeze in enumerate(registry.cleanup.freezes):
+        if freeze.until <= freeze.since:
+            yield ("cleanup", "freezes", number, "until"), "is not after since"
+
+
+def _scopes(registry: Registry) -> Iterator[tuple[Place, str]]:
     for kind, scopes in (("senders", registry.senders), ("readers", registry.readers)):
         for name, scope in scopes.items():
             yield from _unknown((kind, name, "accounts"), scope.accounts, registry.accounts)
@@ -345,9 +368,6 @@ def contradictions(registry: Registry) -> Iterator[tuple[Place, str]]:
             if token in seen:
                 yield ("readers", name, "token_sha256", number), f"is {seen[token]}'s token, too"
             seen[token] = name
-    for number, freeze in enumerate(registry.cleanup.freezes):
-        if freeze.until <= freeze.since:
-            yield ("cleanup", "freezes", number, "until"), "is not after since"
 
 
 def _allowed(registry: Registry, account: Account, place: Place) -> Iterator[tuple[Place, str]]:

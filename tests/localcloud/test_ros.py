@@ -85,6 +85,7 @@ def test_what_a_parameter_holds_is_never_taken_for_a_function():
         ("${Who}, not", "${Whom}, not", "no resource 'Whom'"),
         ("'Fn::GetAtt': [Worker, Arn]", "Ref: Secret", "NoEcho parameter 'Secret'"),
         ("'Fn::GetAtt': [Worker, Arn]", "'Fn::Sub': 'x${Secret}'", "NoEcho parameter 'Secret'"),
+        ("RoleName: worker", "RoleName: {Ref: Secret}", "NoEcho parameter 'Secret'"),
         ("Effect: Allow", "Effect: Perhaps", r"t\.yaml:\d+: .*Effect is Allow or Deny"),
         ("Action: 'sts:AssumeRole'", "Act: x", "unknown key 'Act'"),
         ("Type: String, Allowed", "Type: Number, Allowed", r"Parameters\.Who\.Type"),

@@ -198,6 +198,43 @@ def test_rotate_asks_the_function_over_the_wire(tmp_path, monkeypatch):
         assert "cannot be invoked: SignatureDoesNotMatch" in result.output
 
 
+def test_a_key_that_could_be_guessed_is_refused(monkeypatch):
+    monkeypatch.setenv("EXTERNAL_ID_KEY", "k" * 31)
+    result = CliRunner().invoke(app, ["external-id", B])
+    assert result.exit_code == 1
+    assert "32 characters" in result.output
+    assert "k" * 31 not in result.output
+
+
+def test_a_change_that_cannot_be_leaves_the_stack_as_it_was():
+    with LocalCloud(empty_accounts()) as local:
+        _, stack_id = deployed(local, onboarding.stack_a("cn-hangzhou", [ROLE]).shell(), {})
+        text = (ROOT / onboarding.TEMPLATE_A).read_text()
+        broken = text.replace("- Fn::GetAtt: [Ticketing, UserName]", "- nobody")
+        query = onboarding.stack_a("cn-hangzhou", [ROLE], stack_id).query(broken)
+        with pytest.raises(ClientException, match="there is no user nobody"):
+            ros(local, "UpdateStack", A, **query)
+        roles = local.cloud.world.account(A).roles
+        assert len(roles) == 6
+        assert all(one.policies for one in roles)
+
+
+def test_more_than_a_hundred_accounts_go_into_a_stack_of_their_own():
+    with LocalCloud(empty_accounts()) as local:
+        deployed(local, onboarding.stack_a("cn-hangzhou", [ROLE]).shell(), {})
+        other = ROLE.replace(B, "3000400050006000")
+        more = onboarding.Command(
+            "CreateStack",
+            {"RegionId": "cn-hangzhou", "StackName": "ecr-account-a-2"},
+            {"RolesB": other, "Number": "2"},
+        )
+        text = (ROOT / "infra/account-a-more.yaml").read_text()
+        ros(local, "CreateStack", A, **more.query(text))
+        roles = local.cloud.world.account(A).roles
+        authorize = next(one for one in roles if one.name == "ecr-authorize")
+        assert [one["Statement"][0]["Resource"] for one in authorize.policies] == [[ROLE], [other]]
+
+
 def test_a_second_account_changes_account_as_stack_and_takes_nothing_away(tmp_path):
     with LocalCloud(empty_accounts()) as local:
         _, stack_id = deployed(local, onboarding.stack_a("cn-hangzhou", [ROLE]).shell(), {})

@@ -154,6 +154,10 @@ def line_of(text, part):
         ("name: factory", "name: fac\u00a0tory", "U+00A0"),
         ("name: factory", "name: fac\u200btory", "U+200B"),
         ("name: factory", "name: fac\ttory", "U+0009"),
+        ("name: factory", "name: ' factory'", "blanks around"),
+        ("name: factory", 'name: "fac\\u00A0tory"', "no space"),
+        ("name: factory", "name: Payments", "2000300040005000's name, too"),
+        ("name: factory", "name: ｐayments", "name, too"),  # a wide letter
         ("regions: [cn-hangzhou]", "regions: [cn-*]", "pattern"),
         ("regions: [cn-hangzhou]", "regions: [cn-hangzhou, cn-hangzhou]", "twice"),
         ("regions: [cn-hangzhou]", "regions: []", "at least 1"),
@@ -161,7 +165,7 @@ def line_of(text, part):
         ("name: laboratory", "name: &a laboratory\n    x: *a", "aliases"),
         ("longest_lease_days: 90", "longest_lease_days: 0", "greater than"),
     ],
-    ids=range(22),
+    ids=range(26),
 )
 def test_a_mistake_in_the_registry_is_named_with_its_line(tmp_path, old, new, reason):
     assert old in GOOD
