@@ -11,6 +11,8 @@ import json
 import os
 import re
 import sys
+import time
+from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -85,12 +87,19 @@ def rotate(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON")] = False,
 ) -> None:
     """Say how a change of keys stands, by asking every account B, and what is to be done next."""
-    told = _invoked(function)
+    found: list[onboarding.Trust] = []
     try:
-        found = [onboarding.Trust(**one) for one in told["accounts"]]
+        while True:
+            began = time.monotonic()
+            told = _invoked(function, found[-1].account_uid if found else "")
+            found += [onboarding.Trust(**one) for one in told["accounts"]]
+            if not told["more"] or not told["accounts"]:
+                break
+            time.sleep(max(0.0, 1 - (time.monotonic() - began)))  # STS's quota is by the second
         step, which = onboarding.next_step(found, changing=told["changing"])
     except (KeyError, TypeError):
         _fail("the function did not say how it stands: is it of this release?")
+    told = {"changing": told["changing"], "accounts": [asdict(one) for one in found]}
     if as_json:
         _say(json.dumps({**told, "next": step, "for": [one.account_uid for one in which]}))
         return
@@ -104,8 +113,9 @@ def rotate(
         _say(f"  ecrauth account add {one.account_uid}{again} --stack-b STACK_ID")
 
 
-def _invoked(function: str) -> dict[str, Any]:
+def _invoked(function: str, after: str) -> dict[str, Any]:
     """What the function answers; its role alone is trusted in accounts B."""
+    event = json.dumps({"check": "external_ids", "after": after}).encode()
     from alibabacloud_fc20230330 import models  # noqa: PLC0415 -- quick --help
     from alibabacloud_fc20230330.client import Client  # noqa: PLC0415 -- as above
     from darabonba.exceptions import DaraException  # noqa: PLC0415 -- as above
@@ -119,7 +129,7 @@ def _invoked(function: str) -> dict[str, Any]:
     try:
         url = endpoint("FC", os.environ, region=region, account=account)
         client = Client(sdk.config(from_environment(os.environ, None), url, region))
-        request = models.InvokeFunctionRequest(body=BytesIO(b'{"check": "external_ids"}'))
+        request = models.InvokeFunctionRequest(body=BytesIO(event))
         headers = models.InvokeFunctionHeaders(x_fc_invocation_type="Sync")
         options = RuntimeOptions(read_timeout=150_000, autoretry=False)
         given = client.invoke_function_with_options(function, request, headers, options)

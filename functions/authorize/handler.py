@@ -1,7 +1,7 @@
 """Requests from the queue: authorise the ECR in account B, or take that back.
 
-Invoked by hand with `{"check": "external_ids"}` it says which key each account B trusts: its role
-is the only one that can find out.
+Invoked by hand with `{"check": "external_ids"}` it says which key the first accounts B trust, and
+with `"after": UID` the next ones: its role is the only one that can find out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from functions.wiring import Function, House, utc_now
 from shared.authorize import AccountB, Authorize
@@ -19,13 +19,16 @@ from shared.cloud.network import Network
 from shared.cloud.sessions import Sessions
 from shared.external_ids import ExternalIdKeys
 from shared.log import logged
-from shared.onboarding import trusts
+from shared.onboarding import SLICE, trusts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from shared.contract import AuthorizationId
+
+
+_LONGEST_CHECK: Final = 100
 
 
 @dataclass(frozen=True)
@@ -37,21 +40,29 @@ class AuthorizeFunction(Function):
 
     def answer(self, event: bytes, context: object) -> dict[str, Any]:
         """Every message of the event has its answer; or how the change of keys stands."""
-        if not _asks_for_trusts(event):
+        after = _asks_for_trusts(event)
+        if after is None:
             return super().answer(event, context)
         self.house.context = context
-        found = trusts(self.house.registry, self.keys, self.new_sessions())
+        found = trusts(self.house.registry, self.keys, self.new_sessions(), after)
         return {
             "changing": self.keys.following is not None,
             "accounts": [asdict(one) for one in found],
+            "more": len(found) == SLICE,
         }
 
 
-def _asks_for_trusts(event: bytes) -> bool:
+def _asks_for_trusts(event: bytes) -> str | None:
+    """The account after which it is asked, "" for the first ones; None where it is not asked."""
+    if len(event) > _LONGEST_CHECK:
+        return None  # a batch: it is parsed once
     try:
-        return bool(json.loads(event) == {"check": "external_ids"})
-    except (ValueError, RecursionError):
-        return False
+        asked = json.loads(event)
+    except ValueError:
+        return None
+    if not isinstance(asked, dict) or asked.get("check") != "external_ids":
+        return None
+    return str(asked.get("after", ""))
 
 
 def build(

@@ -26,7 +26,7 @@ from shared.contract import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from datetime import datetime
 
     from shared.contract import AuthorizationId
@@ -371,25 +371,32 @@ def _scopes(registry: Registry) -> Iterator[tuple[Place, str]]:
 
 
 def _allowed(registry: Registry, account: Account, place: Place) -> Iterator[tuple[Place, str]]:
-    ids = [allowed.ecr_id for allowed in account.may]
+    for number, ecr_id in _twice([allowed.ecr_id for allowed in account.may]):
+        yield (*place, "may", number, "ecr_id"), f"names {ecr_id} twice"
     for number, allowed in enumerate(account.may):
         here: Place = (*place, "may", number)
         if allowed.ecr_id not in registry.ecrs:
             yield (*here, "ecr_id"), f"names {allowed.ecr_id}, which is not in ecrs"
-        if allowed.ecr_id in ids[:number]:
-            yield (*here, "ecr_id"), f"names {allowed.ecr_id} twice"
         for key, listed in (("regions", allowed.regions), ("instances", allowed.instances or ())):
-            for index, one in enumerate(listed):
-                if one in listed[:index]:
-                    yield (*here, key, index), f"names {one} twice"
+            for index, one in _twice(listed):
+                yield (*here, key, index), f"names {one} twice"
+
+
+def _twice(listed: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """What was there before, each time it comes again."""
+    seen: set[str] = set()
+    for number, one in enumerate(listed):
+        if one in seen:
+            yield number, one
+        seen.add(one)
 
 
 def _unknown(
     place: Place, names: Literal["all"] | tuple[str, ...], known: Collection[str]
 ) -> Iterator[tuple[Place, str]]:
     if names != "all":
+        for number, name in _twice(names):
+            yield (*place, number), f"names {name} twice"
         for number, name in enumerate(names):
             if name not in known:
                 yield (*place, number), f"names {name}, which the registry does not have"
-            if name in names[:number]:
-                yield (*place, number), f"names {name} twice"

@@ -129,6 +129,7 @@ def test_the_page_leads_from_two_empty_accounts_to_a_granted_vpc(tmp_path):
         assert told == {
             "changing": False,
             "accounts": [{"account_uid": B, "name": "payments", "trusts": "current", "code": None}],
+            "more": False,
         }
 
 
@@ -297,6 +298,26 @@ def test_a_change_of_keys_is_told_account_by_account(tmp_path):
         assert told() == (["next", "both", "neither"], "Mend ", [others[1]])
         system.cloud.world.account(others[1]).roles.clear()
         assert told() == (["next", "both", "unknown"], "Mend ", [others[1]])
+
+
+def test_many_accounts_are_asked_slice_by_slice(tmp_path, monkeypatch):
+    monkeypatch.setattr("infra.account.time.sleep", lambda _: None)
+    uids = [B, *(str(5 * 10**15 + number) for number in range(onboarding.SLICE))]
+    entries = [
+        onboarding.registry_entry(uid, f"account {uid}", "ecr-hz7core4qk2m1", "cn-hangzhou")
+        for uid in uids
+    ]
+    text = (tmp_path / "registry.yaml").read_text()
+    registry = text.replace("accounts: {}\n", "accounts:\n" + "".join(entries))
+    with Both(tmp_path, demo_world(), registry) as system:
+        key, secret = system.cloud.identity.root_key(A)
+        monkeypatch.setenv("ALIBABA_CLOUD_ENDPOINT_FC", system.local.url)
+        monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", key)
+        monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", secret)
+        told = json.loads(account("rotate", "--json"))
+    assert [one["account_uid"] for one in told["accounts"]] == uids
+    assert told["accounts"][0]["trusts"] == "current"
+    assert len(told["for"]) == len(uids) - 1
 
 
 def test_when_all_accounts_trust_the_next_key_the_old_one_may_go(tmp_path):
