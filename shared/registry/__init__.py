@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from shared.external_ids import check_key, external_id
+from shared.registry.cleaning import Brake, Cleanup, CleanupRules, Exemption, Freeze
 from shared.registry.model import (
     Account,
     Allowed,
-    Brake,
     Chat,
-    Cleanup,
-    CleanupRules,
     CrossAccountVbr,
     Ecr,
-    Exemption,
-    Freeze,
     Reader,
     Registry,
     Requires,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import (
-    AfterValidator,
-    AwareDatetime,
     Field,
     field_validator,
     model_validator,
@@ -21,144 +18,21 @@ from shared.contract import (
     Name,
     Outcome,
     RegionId,
-    RequestId,
-    Text,
 )
+from shared.registry.cleaning import Cleanup, CleanupRules, Line
+from shared.registry.contradictions import Contradiction, contradictions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
     from datetime import datetime
 
     from shared.contract import AuthorizationId
-
-Place = tuple[str | int, ...]
-
-
-def _trimmed(text: str) -> str:
-    if text != text.strip() or any(one.isspace() and one != " " for one in text):
-        raise ValueError("blanks around it, or blanks that are no space")
-    return text
+    from shared.registry.cleaning import Exemption, Freeze
 
 
-Line = Annotated[Text, AfterValidator(_trimmed)]
 Days = Annotated[int, Field(ge=1, le=3650)]
 ByHand = Literal["wait", "dissociate", "refuse"]
 Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Contradiction(ValueError):
-    """What no single entry shows: each place in the registry, and the reason."""
-
-    def __init__(self, found: list[tuple[Place, str]]) -> None:
-        place, reason = found[0]
-        super().__init__(f"{'.'.join(map(str, place))}: {reason}")
-        self.all = found
-
-
-class CleanupRules(Model):
-    """What the clean-up does, and from which age on; null switches a rule off.
-
-    Args:
-        unmanaged: A grant that no lease holds: report it, adopt it as a lease, or revoke it.
-        missing: Access that a live lease asks for and account A does not show: report it, or have
-            both accounts looked at, which gives it back.
-        not_attached_days: A grant is stale that has not been attached for so long.
-        stuck_hours: A request is stale that has waited for its answer for so long.
-        ecr_gone: An ECR that account A does not show any more is reported.
-        instance_gone: An instance that account B does not show any more is reported.
-        cannot_verify: An account B that cannot be looked at is reported.
-        warn_days: So many days before a lease ends its ticket is told, once each.
-    """
-
-    unmanaged: Literal["report", "adopt", "revoke"] = "report"
-    missing: Literal["report", "repair"] = "report"
-    not_attached_days: Annotated[int, Field(ge=1, le=3650)] | None = 30
-    stuck_hours: Annotated[int, Field(ge=1, le=8760)] | None = 24
-    ecr_gone: bool = True
-    instance_gone: bool = True
-    cannot_verify: bool = True
-    warn_days: tuple[Annotated[int, Field(ge=1, le=365)], ...] = (14, 3)
-
-    @field_validator("warn_days", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
-
-    def changed_by(self, other: CleanupRules | None) -> CleanupRules:
-        """These rules, but for those that `other` gives."""
-        given = other.model_fields_set if other else ()
-        return self.model_copy(update={name: getattr(other, name) for name in given})
-
-
-class Brake(Model):
-    """When a run of the clean-up asks for nothing, and waits for an operator.
-
-    Args:
-        most: More revokes than this are too many.
-        percent: More of what it has seen than this is too much.
-        always: As many as this are never too many, whatever part they are.
-    """
-
-    most: Annotated[int, Field(ge=0)] = 50
-    percent: Annotated[float, Field(ge=0, le=100)] = 20
-    always: Annotated[int, Field(ge=0)] = 5
-
-    def stops(self, wanted: int, seen: int) -> bool:
-        """So many revokes, of so many authorizations seen, are too many at once."""
-        if wanted <= min(self.always, self.most):
-            return False
-        return wanted > self.most or wanted > seen * self.percent / 100
-
-
-class Freeze(Model):
-    """A time without new grants (renewals go on) and without revokes of the clean-up."""
-
-    since: AwareDatetime
-    until: AwareDatetime
-    reason: Line
-
-
-class Exemption(Model):
-    """What the clean-up leaves alone until a time; what is not given stands for all."""
-
-    reason: Line
-    until: AwareDatetime
-    ecr_id: EcrId | None = None
-    account: AccountUid | None = None
-    instance_id: InstanceId | None = None
-    lease: RequestId | None = None
-
-    @model_validator(mode="after")
-    def _names_something(self) -> Exemption:
-        if not (self.ecr_id or self.account or self.instance_id or self.lease):
-            raise ValueError("an exemption names an ecr_id, an account, an instance_id or a lease")
-        return self
-
-    def covers(self, of: AuthorizationId, lease: str | None, now: datetime) -> bool:
-        """It holds now for this authorization, and for this lease of it."""
-        return (
-            now < self.until
-            and self.ecr_id in (None, of.ecr_id)
-            and self.account in (None, of.instance_owner_uid)
-            and self.instance_id in (None, of.instance_id)
-            and self.lease in (None, lease)
-        )
-
-
-class Cleanup(Model):
-    """How the clean-up goes about it. `observe`: it looks and reports, and asks for nothing."""
-
-    observe: bool = False
-    brake: Brake = Brake()
-    rules: CleanupRules = CleanupRules()
-    freezes: tuple[Freeze, ...] = ()
-    exemptions: tuple[Exemption, ...] = ()
-
-    @field_validator("freezes", "exemptions", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
 
 
 class Ecr(Model):
@@ -337,66 +211,3 @@ class Registry(Model):
         if found:
             raise Contradiction(found)
         return self
-
-
-def contradictions(registry: Registry) -> Iterator[tuple[Place, str]]:
-    """Where entries do not fit each other."""
-    names: dict[str, str] = {}
-    for uid, account in registry.accounts.items():
-        place: Place = ("accounts", uid)
-        if account.role_arn.split(":")[3] != uid:
-            yield (*place, "role_arn"), "is a role of another account"
-        alike = unicodedata.normalize("NFKC", account.name).casefold()
-        if alike in names:
-            yield (*place, "name"), f"is {names[alike]}'s name, too"
-        names[alike] = uid
-        yield from _allowed(registry, account, place)
-    yield from _scopes(registry)
-    for number, freeze in enumerate(registry.cleanup.freezes):
-        if freeze.until <= freeze.since:
-            yield ("cleanup", "freezes", number, "until"), "is not after since"
-
-
-def _scopes(registry: Registry) -> Iterator[tuple[Place, str]]:
-    for kind, scopes in (("senders", registry.senders), ("readers", registry.readers)):
-        for name, scope in scopes.items():
-            yield from _unknown((kind, name, "accounts"), scope.accounts, registry.accounts)
-            yield from _unknown((kind, name, "ecrs"), scope.ecrs, registry.ecrs)
-    seen: dict[str, str] = {}
-    for name, reader in registry.readers.items():
-        for number, token in enumerate(reader.token_sha256):
-            if token in seen:
-                yield ("readers", name, "token_sha256", number), f"is {seen[token]}'s token, too"
-            seen[token] = name
-
-
-def _allowed(registry: Registry, account: Account, place: Place) -> Iterator[tuple[Place, str]]:
-    for number, ecr_id in _twice([allowed.ecr_id for allowed in account.may]):
-        yield (*place, "may", number, "ecr_id"), f"names {ecr_id} twice"
-    for number, allowed in enumerate(account.may):
-        here: Place = (*place, "may", number)
-        if allowed.ecr_id not in registry.ecrs:
-            yield (*here, "ecr_id"), f"names {allowed.ecr_id}, which is not in ecrs"
-        for key, listed in (("regions", allowed.regions), ("instances", allowed.instances or ())):
-            for index, one in _twice(listed):
-                yield (*here, key, index), f"names {one} twice"
-
-
-def _twice(listed: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """What was there before, each time it comes again."""
-    seen: set[str] = set()
-    for number, one in enumerate(listed):
-        if one in seen:
-            yield number, one
-        seen.add(one)
-
-
-def _unknown(
-    place: Place, names: Literal["all"] | tuple[str, ...], known: Collection[str]
-) -> Iterator[tuple[Place, str]]:
-    if names != "all":
-        for number, name in _twice(names):
-            yield (*place, number), f"names {name} twice"
-        for number, name in enumerate(names):
-            if name not in known:
-                yield (*place, number), f"names {name}, which the registry does not have"

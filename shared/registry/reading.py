@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 from pydantic import ValidationError
 
-from shared.registry.model import Contradiction, Registry
+from shared.registry.contradictions import Contradiction
+from shared.registry.model import Registry
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from shared.registry.model import Place
+    from shared.registry.contradictions import Place
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 _MOST_FAULTS: Final = 50

@@ -301,7 +301,6 @@ def test_a_change_of_keys_is_told_account_by_account(tmp_path):
 
 
 def test_many_accounts_are_asked_slice_by_slice(tmp_path, monkeypatch):
-    monkeypatch.setattr("infra.account.time.sleep", lambda _: None)
     uids = [B, *(str(5 * 10**15 + number) for number in range(onboarding.SLICE))]
     entries = [
         onboarding.registry_entry(uid, f"account {uid}", "ecr-hz7core4qk2m1", "cn-hangzhou")
