@@ -17,7 +17,7 @@ from rich.table import Table
 from functions.cleanup.handler import cleanup as cleaning
 from functions.cleanup.handler import sweep as sweeping
 from functions.wiring import House, utc_now
-from operations import report
+from ecrauth import report
 from shared.audit import verify
 from shared.cleanup import notes
 from shared.cloud.credentials import NoCredentials

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from localcloud.ecr.state import Subject
-from operations.__main__ import app
+from ecrauth.__main__ import app
 from simulation.wire.system import ROOT, WireSystem
 
 
