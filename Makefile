@@ -78,4 +78,5 @@ clean: ## remove what was built and installed
 	@echo "== installing into .venv (once) =="
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/dev.txt
+	@$(BIN)/python -m ecrauth.install $(BIN)/ecrauth
 	@touch $@

@@ -125,7 +125,7 @@ def mask_value(secret: SecretStr | str) -> None:
 
 @contextmanager
 def captured() -> Iterator[list[Event]]:
-    """The lines that are logged inside, as they would be written: for tests."""
+    """The lines that are logged inside, as they would be written: for tests and commands."""
     configure()
     lines: list[Event] = []
     _captures.append(lines)

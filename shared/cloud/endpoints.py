@@ -13,13 +13,15 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Service = Literal["EXPRESSCONNECTROUTER", "VPC", "STS", "MNS"]
+Service = Literal["EXPRESSCONNECTROUTER", "VPC", "STS", "MNS", "FC", "FC2"]
 
 _TABLE: Final[dict[Service, str]] = {
     # One endpoint serves every region; the SDK would build a regional one that may not exist.
     "EXPRESSCONNECTROUTER": "https://expressconnectrouter.cn-shanghai.aliyuncs.com",
     "STS": "https://sts.{region}.aliyuncs.com",
     "MNS": "https://{account}.mns.{region}.aliyuncs.com",
+    "FC": "https://fcv3.{region}.aliyuncs.com",
+    "FC2": "https://{account}.{region}.fc.aliyuncs.com",
     # VPC is left to its SDK, which knows the regions that the central endpoint serves.
     "VPC": "",
 }

@@ -100,7 +100,7 @@ def test_a_look_names_what_a_sweep_would_pick_up_and_does_nothing():
     swept = system.sweep.run()
     assert (swept.published, swept.resent, swept.woken) == (1, 1, 1)
     again = system.sweep.look()
-    assert not (again.unpublished or again.due or again.seal_until)
+    assert (again.unpublished, again.due, again.seal_until) == ((), (), None)
 
 
 def test_a_second_sweep_at_once_does_no_harm():
