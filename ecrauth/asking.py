@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -111,13 +112,12 @@ def again(known: Request | Bundle, what: str, fields: Fields) -> dict[str, Any]:
 
 def mapped(mapping: str, payload: dict[str, Any]) -> dict[str, Any]:
     """The request or bundle that a ticketing system's payload is. Raises Failed, BadMessage."""
-    from shared.mapping import load
-
-    found = load(Path("mappings"))
+    found = import_module("shared.mapping").load(Path("mappings"))
     if mapping not in found:
         names = ", ".join(sorted(found))
         raise Failed(f"there is no mapping {mapping!r:.40}", f"one of: {names}", Exit.USAGE)
-    return found[mapping].request(payload)
+    made: dict[str, Any] = found[mapping].request(payload)
+    return made
 
 
 def checked(made: dict[str, Any]) -> Request | Bundle:
