@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -45,6 +46,14 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], fold: int =
     for row in cells:
         shown.add_row(*map(escape, row))
     Console().print(shown)
+
+
+def moment(text: str | None) -> str:
+    """A moment in UTC, to the second; an empty string where there is none."""
+    if not text:
+        return ""
+    at = datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(timezone.utc)
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def printable(text: object) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ecrauth.settings import Settings
 
-_EVERY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
+_EVERY_SECONDS: Final = (0.5, 1.0, 2.0, 3.0)
 _SECONDS: Final = 600.0
 
 
@@ -170,7 +170,7 @@ def list_authorizations(  # noqa: PLR0913 -- each is an option
             one["instance_region_id"],
             one["instance_owner_uid"],
             one["state"],
-            one.get("expires_at") or "",
+            screen.moment(one.get("expires_at")),
             ", ".join(lease["ticket"] for lease in one["leases"]),
         )
         for one in found
@@ -181,9 +181,11 @@ def list_authorizations(  # noqa: PLR0913 -- each is an option
 
 def _show(found: dict[str, Any]) -> None:
     screen.line(f"{found['request_id']}  {found['state']}{'' if found['final'] else ' …'}")
-    for name in ("action", "ticket", "ecr_id", "instance_id", "lease", "received_at"):
+    for name in ("action", "ticket", "ecr_id", "instance_id", "lease"):
         if found.get(name):
             screen.line(f"  {name:<12} {found[name]}")
+    if found.get("received_at"):
+        screen.line(f"  {'received_at':<12} {screen.moment(found['received_at'])}")
     for one in found["results"]:
         _result(one)
 
@@ -191,7 +193,7 @@ def _show(found: dict[str, Any]) -> None:
 def _result(one: dict[str, Any]) -> None:
     problem = one.get("problem") or {}
     code = f"  ({problem['code']})" if problem else ""
-    screen.line(f"  {one['at'][:19]}  {one['outcome']}{code}")
+    screen.line(f"  {screen.moment(one['at'])}  {one['outcome']}{code}")
     for name in ("message", "remedy"):
         if problem.get(name):
             screen.line(f"      {problem[name]}")

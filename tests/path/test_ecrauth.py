@@ -14,7 +14,7 @@ import pytest
 from ecrauth.__main__ import main
 from ecrauth.settings import NAMES
 from localcloud.ecr.state import Subject
-from simulation.wire.system import ROOT, WireSystem
+from simulation.wire.system import ROOT, WireSystem, demo_world
 
 KEY = "ecr-hz7core4qk2m1:vpc-bp1payments0main:cn-hangzhou:1000200030004000:VPC:2000300040005000"
 GRANT = (
@@ -57,14 +57,13 @@ def run(monkeypatch, capsys, tmp_path):
 
 def environment(system):
     """What an operator sets: no more than that."""
-    key, secret = system.cloud.identity.root_key("1000200030004000")
     given = {
         "LEDGER_URL": system.ledger_url,
         "FC_ACCOUNT_ID": "1000200030004000",
         "FC_REGION": "cn-hangzhou",
         "REGISTRY_FILE": str(system._registry),
-        "ALIBABA_CLOUD_ACCESS_KEY_ID": key,
-        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": secret,
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI-demo-operator",
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "demo-operator-secret",
     }
     for service in ("MNS", "FC", "FC2", "EXPRESSCONNECTROUTER", "STS", "VPC"):
         given[f"ALIBABA_CLOUD_ENDPOINT_{service}"] = system.local.url
@@ -465,3 +464,43 @@ def test_an_empty_file_is_no_ledger(run, monkeypatch, tmp_path):
     monkeypatch.setenv("LEDGER_URL", f"sqlite:///{file}")
     assert "there is no ledger at LEDGER_URL" in run("audit", "verify").err
     assert file.stat().st_size == 0
+
+
+# What an operator's key may do --------------------------------------------------------------------
+
+OPERATOR = json.loads((ROOT / "infra" / "policies" / "operator.json").read_text())["Statement"]
+
+
+def worked(system, run):
+    """Everything that needs the cloud; whether all of it was done."""
+    system.post_raw(b"not json")
+    system.post("grant_vpc")
+    system.settle()
+    done = [run("dead-letters", "redrive", "--all").code]
+    system.settle()
+    ledger = system._functions["ecr-authorize"].house.ledger
+    unpublished = ledger.results("CHG-1001")[0]
+    with ledger._engine.connect() as connection:
+        connection.exec_driver_sql("UPDATE results SET published_at = NULL, made_at = 0")
+    assert unpublished.published_at
+    done.append(run("sweep").code)
+    done.append(run("cleanup", "run", "--dry").code)
+    listed = run("cleanup", "report", "--json")
+    done.append(run("invoke", "ecr-cleanup", '{"payload": ""}').code)
+    return not any(done) and "listing_failed" not in listed.json["counts"]
+
+
+def test_the_operators_policy_is_enough(system, run):
+    assert worked(system, run)
+
+
+@pytest.mark.parametrize("number", range(len(OPERATOR)))
+def test_each_statement_of_the_operators_policy_is_needed(tmp_path, run, monkeypatch, number):
+    world = demo_world()
+    (operator,) = [
+        user for account in world.accounts for user in account.users if user.name == "operator"
+    ]
+    del operator.policies[0]["Statement"][number]
+    with WireSystem(tmp_path, world) as system:
+        in_environment(system, monkeypatch)
+        assert not worked(system, run)
