@@ -74,13 +74,13 @@ class Door:
                 return
 
     def _signed(self, message_id: str, body: bytes) -> dict[str, str]:
-        from standardwebhooks.webhooks import Webhook
+        from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
         at = now()
         try:
             signer = Webhook(self._settings.need("ECRAUTH_SECRET"))
             signature = signer.sign(message_id, at, body.decode())
-        except (ValueError, RuntimeError):
+        except (ValueError, RuntimeError, EmptyWebhookSecretError):
             raise Failed("ECRAUTH_SECRET is no webhook secret", "it looks like whsec_…") from None
         return {
             "Content-Type": "application/json",
