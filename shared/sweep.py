@@ -124,12 +124,14 @@ class Sweep:
         """
         late, due = self._late(), self.ledger.due(self.now(), self.limit)
         pages = list(self._unfinished())
-        lost = [
-            record.request.request_id
-            for page in pages
-            for record in page
-            if not self._is_under_way(record) and self._answer(record) is None
-        ]
+        lost: list[str] = []
+
+        def note(record: RequestRecord) -> None:
+            if not self._is_under_way(record) and self._answer(record) is None:
+                lost.append(record.request.request_id)
+
+        for page in pages:
+            _each(page, note)
         return Found(
             unpublished=tuple(one.result.id for one in late),
             lost=tuple(lost[: self.limit]),

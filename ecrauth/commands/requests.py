@@ -247,6 +247,9 @@ def _sent(settings: Settings, path: str, made: dict[str, Any], request_id: str, 
     else:
         from ecrauth.door import Door
 
+        if not settings.get("ECRAUTH_URL"):
+            what = "set it to where intake is reached, or give --queue for the request queue itself"
+            raise Failed("ECRAUTH_URL is not set", what)
         answer = Door(settings).post(path, body)
         told = f"{answer.get('request_id', request_id)} is taken"
     if way.wait:

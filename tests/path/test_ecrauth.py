@@ -440,6 +440,7 @@ def test_a_wrong_profile_is_named(run, tmp_path, text, said):
         ({"LEDGER_URL": "s3cret"}, ("audit", "verify"), "is no URL of a database"),
         ({"LEDGER_URL": "postgresql://u:s3cret@127.0.0.1:9/x"}, ("list",), "the ledger did not"),
         ({}, GRANT, "FC_ACCOUNT_ID is not set"),
+        ({}, (one for one in GRANT if one != "--queue"), "or give --queue"),
         ({"ALIBABA_CLOUD_ENDPOINT_MNS": "http://example.com"}, GRANT, "plain http"),
         ({"ALIBABA_CLOUD_ENDPOINT_MNS": "http://127.0.0.1:9"}, GRANT, "no access key"),
         ({"ECRAUTH_URL": "http://example.com/?s3cret"}, ("status", "x"), "plain http only for"),
