@@ -21,7 +21,7 @@ demo: .venv/ready ## watch ten tickets go their way through a cloud on this mach
 	@$(BIN)/python -m demo
 
 up: .venv/ready ## run the same cloud and functions until you stop them
-	@mkdir -p .local && rm -f .local/ledger.db*
+	@mkdir -p .local && rm -f .local/ledger.db* && install -m 600 demo/profile.yaml .local/
 	@LEDGER_URL=sqlite:///$(CURDIR)/.local/ledger.db CLOUD_SECONDS=1 \
 		EXTERNAL_ID_KEY=demo-external-id-key-demo-external-id-key \
 		$(BIN)/python -m localcloud up --world demo/world.yaml --s-yaml s.yaml --code .
@@ -82,4 +82,5 @@ clean: ## remove what was built and installed
 	@echo "== installing into .venv (once) =="
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/dev.txt
+	@$(BIN)/python -m ecrauth.install $(BIN)/ecrauth
 	@touch $@

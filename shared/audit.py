@@ -113,9 +113,7 @@ class Trail:
         Returns:
             False where they are sealed already, or the day is over for too short a time.
         """
-        until = datetime.combine((self._now() - SEALED_AFTER).date(), time(), tzinfo=timezone.utc)
-        last = self._book.last_entry(SEALS)
-        since = str(last.facts["until"]) if last else _BEGINNING.isoformat()
+        since, until = self._unsealed()
         if since >= until.isoformat():
             return False
         digest, count = _digest(self._book.heads(datetime.fromisoformat(since), until))
@@ -123,6 +121,16 @@ class Trail:
             SEALS, "sealed", since=since, until=until.isoformat(), chains=count, digest=digest
         )
         return True
+
+    def unsealed_until(self) -> datetime | None:
+        """The end of the days that `seal` would seal now; None where they are sealed."""
+        since, until = self._unsealed()
+        return until if since < until.isoformat() else None
+
+    def _unsealed(self) -> tuple[str, datetime]:
+        until = datetime.combine((self._now() - SEALED_AFTER).date(), time(), tzinfo=timezone.utc)
+        last = self._book.last_entry(SEALS)
+        return str(last.facts["until"]) if last else _BEGINNING.isoformat(), until
 
     def _head(self, chain: str) -> tuple[int, str]:
         last = self._book.last_entry(chain)

@@ -131,7 +131,7 @@ def mask_value(secret: SecretStr | str, *, always: bool = False) -> None:
 
 @contextmanager
 def captured() -> Iterator[list[Event]]:
-    """The lines that are logged inside, as they would be written: for tests."""
+    """The lines that are logged inside, as they would be written: for tests and commands."""
     configure()
     lines: list[Event] = []
     _captures.append(lines)

@@ -23,15 +23,15 @@ from shared.leases import STUCK_AFTER
 from shared.ledger import LedgerUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
     from typing import TypeVar
 
     from shared.announce import Announcer
     from shared.audit import Trail
-    from shared.contract import AuthorizationId
+    from shared.contract import AuthorizationId, Outcome
     from shared.inbox import Send
-    from shared.ledger import Ledger, RequestRecord
+    from shared.ledger import Ledger, RequestRecord, ResultRecord
 
     Lying = TypeVar("Lying")
 
@@ -53,6 +53,25 @@ class Swept:
     woken: int = 0
     sealed: bool = False
     is_whole: bool = True
+
+
+@dataclass(frozen=True)
+class Found:
+    """What lies and a sweep would pick up: ids of results and of requests, keys.
+
+    Args:
+        unpublished: Results made and not published, by their event ids.
+        lost: Requests received and not taken, by their ids.
+        due: Authorizations that nobody has looked after, by their keys.
+        seal_until: The end of the days that are over and not sealed, if there are any.
+        is_whole: Nothing more lies than is named here.
+    """
+
+    unpublished: tuple[str, ...]
+    lost: tuple[str, ...]
+    due: tuple[str, ...]
+    seal_until: datetime | None
+    is_whole: bool
 
 
 @dataclass(frozen=True)
@@ -97,40 +116,82 @@ class Sweep:
             raise failures[0]
         return swept
 
+    def look(self) -> Found:
+        """What `run` would pick up now; nothing is sent, published or written.
+
+        Raises:
+            LedgerUnavailable: Nothing can be said.
+        """
+        late, due = self._late(), self.ledger.due(self.now(), self.limit)
+        pages = list(self._unfinished())
+        lost: list[str] = []
+
+        def note(record: RequestRecord) -> None:
+            if not self._is_under_way(record) and self._answer(record) is None:
+                lost.append(record.request.request_id)
+
+        for page in pages:
+            _each(page, note)
+        return Found(
+            unpublished=tuple(one.result.id for one in late),
+            lost=tuple(lost[: self.limit]),
+            due=tuple(of.key for of in due),
+            seal_until=self.trail.unsealed_until(),
+            is_whole=max(len(late), len(lost), len(due), len(pages[-1])) < self.limit,
+        )
+
+    def _late(self) -> list[ResultRecord]:
+        return self.ledger.unpublished(self.now() - UNPUBLISHED_AFTER, self.limit)
+
+    def _unfinished(self) -> Iterator[list[RequestRecord]]:
+        """Requests without a final result, page by page, the oldest first; not without end."""
+        before, last = self.now() - STUCK_AFTER, None
+        for _ in range(_PAGES):
+            page = self.ledger.unfinished(before, self.limit, last)
+            yield page
+            if len(page) < self.limit:
+                return
+            last = page[-1]
+
     def _publish(self, swept: Swept) -> None:
-        late = self.ledger.unpublished(self.now() - UNPUBLISHED_AFTER, self.limit)
+        late = self._late()
         swept.published = _each(late, self.announcer.publish_late)
         swept.is_whole &= len(late) < self.limit
 
     def _resend(self, swept: Swept) -> None:
-        before, last = self.now() - STUCK_AFTER, None
-        for _ in range(_PAGES):
-            page = self.ledger.unfinished(before, self.limit, last)
+        for page in self._unfinished():
             swept.resent += _each(page, self._resent)
             if len(page) < self.limit:
                 return
             if swept.resent >= self.limit:
                 break
-            last = page[-1]
         swept.is_whole = False
 
     def _resent(self, record: RequestRecord) -> bool:
         """Whether the request was put on the queue again: nothing else remembers it."""
         request = record.request
-        if isinstance(request, Request):
-            known = self.ledger.authorization(request.authorization.key)
-            if known is not None and known[0].request(request.request_id) is not None:
-                return False  # it is under way, and its authorization has a due time
-        results = self.ledger.results(request.request_id)
-        final = final_of(results)
-        if final is not None:
-            outcome = final.result.data.outcome
+        if self._is_under_way(record):
+            return False
+        outcome = self._answer(record)
+        if outcome is not None:
             self.ledger.finish_request(request.request_id, outcome, self.now())
             return False
         chain = request.authorization.key if isinstance(request, Request) else UNADDRESSED
         self.trail.note(chain, "resent", request=request.request_id)
         self.send(self.requests, request.model_dump_json(exclude_none=True))
         return True
+
+    def _is_under_way(self, record: RequestRecord) -> bool:
+        """Its authorization remembers it, and has a due time."""
+        request = record.request
+        if not isinstance(request, Request):
+            return False
+        known = self.ledger.authorization(request.authorization.key)
+        return known is not None and known[0].request(request.request_id) is not None
+
+    def _answer(self, record: RequestRecord) -> Outcome | None:
+        final = final_of(self.ledger.results(record.request.request_id))
+        return final.result.data.outcome if final else None
 
     def _wake(self, swept: Swept) -> None:
         due = self.ledger.due(self.now(), self.limit)

@@ -49,6 +49,10 @@ class LedgerUnavailable(Exception):
     """The ledger cannot be reached or does not answer: nothing may be done without it."""
 
 
+class OlderLedger(Exception):
+    """The ledger's schema is of an older release, and who opens it may not bring it up to date."""
+
+
 class NewerLedger(Exception):
     """The ledger's schema is of a newer release than this one: nothing may be done to it."""
 

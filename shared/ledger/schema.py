@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.ledger import NewerLedger
+from shared.ledger import NewerLedger, OlderLedger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,6 +86,28 @@ def migrate(engine: Engine, steps: Sequence[Sequence[str]] = STEPS) -> None:
         with engine.connect() as connection:
             _bring_up(connection, steps)
         version = _version(engine)
+    _check_not_newer(version, steps)
+
+
+def check(engine: Engine, steps: Sequence[Sequence[str]] = STEPS) -> None:
+    """The schema is this release's; nothing is changed.
+
+    Raises:
+        NewerLedger: It has steps that this release does not know.
+        OlderLedger: It has none, or not all: the functions of this release have not been at it.
+    """
+    version = _version(engine)
+    _check_not_newer(version, steps)
+    if version is None:
+        raise OlderLedger("there is no ledger in this database: LEDGER_URL names another one")
+    if version < len(steps):
+        raise OlderLedger(
+            f"the ledger has schema {version} and this release works with {len(steps)}: use the "
+            "release that is deployed, or deploy this one"
+        )
+
+
+def _check_not_newer(version: int | None, steps: Sequence[Sequence[str]]) -> None:
     if version is not None and version > len(steps):
         raise NewerLedger(
             f"the ledger has schema {version} and this release knows {len(steps)}: "

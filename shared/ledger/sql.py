@@ -39,7 +39,7 @@ from shared.audit import Entry
 from shared.authorization import Authorization
 from shared.contract import AuthorizationId, Result
 from shared.ledger import LedgerUnavailable, RequestRecord, ResultRecord
-from shared.ledger.schema import migrate
+from shared.ledger.schema import check, migrate
 from shared.turns import Turn
 
 if TYPE_CHECKING:
@@ -212,16 +212,22 @@ _TAKE_TURN: Final = (
 class SqlLedger:
     """A Ledger in the database at `url`, whose schema is made or brought up to date.
 
+    Args:
+        url: Where it is.
+        as_it_is: The schema is checked and never changed: for who looks at a ledger that others
+            work with.
+
     Raises:
         NewerLedger: A newer release has been at it.
+        OlderLedger: It is not this release's, and is to be left as it is.
         LedgerUnavailable: It cannot be reached.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, as_it_is: bool = False) -> None:
         self._engine = _engine(url)
         try:
             with _available():
-                migrate(self._engine)
+                (check if as_it_is else migrate)(self._engine)
         except BaseException:
             self._engine.dispose()
             raise

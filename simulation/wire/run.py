@@ -299,7 +299,7 @@ class FaultySystem(WireSystem):
             house.close()
 
     def _operator(self) -> House:
-        """What `python -m operations` works with."""
+        """What `ecrauth` works with."""
         key, secret = self.cloud.identity.root_key(ACCOUNT_A)
         given = {"ALIBABA_CLOUD_ACCESS_KEY_ID": key, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": secret}
         return House(self.environ("ecr-authorize") | given, self.now)

@@ -20,7 +20,7 @@ from shared.audit import Trail, verify
 from shared.authorization import Authorization
 from shared.contract import read_request, result
 from shared.converge import Step
-from shared.ledger import LedgerUnavailable, NewerLedger, RequestRecord, ResultRecord
+from shared.ledger import LedgerUnavailable, NewerLedger, OlderLedger, RequestRecord, ResultRecord
 from shared.ledger.schema import STEPS, migrate
 from shared.ledger.sql import SqlLedger
 from shared.turns import Turns
@@ -289,6 +289,20 @@ def test_a_newer_ledger_is_refused(url, sql_ledger):
     engine.dispose()
     with pytest.raises(NewerLedger, match="deploy the newer release"):
         SqlLedger(url)
+
+
+def test_who_only_looks_changes_no_schema(url):
+    with pytest.raises(OlderLedger, match="LEDGER_URL names another"):
+        SqlLedger(url, as_it_is=True)
+    engine = create_engine(_driver(url), isolation_level="AUTOCOMMIT")
+    migrate(engine, STEPS[:1])
+    with pytest.raises(OlderLedger, match=r"has schema 1 and this release works with"):
+        SqlLedger(url, as_it_is=True)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT version FROM schema_version")) == 1
+    engine.dispose()
+    SqlLedger(url).close()
+    SqlLedger(url, as_it_is=True).close()
 
 
 def test_an_older_ledger_is_brought_up_with_what_is_in_it(url):

@@ -12,7 +12,7 @@ from alibabacloud_tea_openapi.exceptions import ClientException
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from infra.account import app
+from ecrauth.commands.account import app
 from localcloud.server import LocalCloud
 from localcloud.world import AccessKey, Account, Ecr, Vpc, World
 from shared import onboarding

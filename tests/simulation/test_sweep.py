@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 
@@ -71,6 +72,35 @@ def test_a_result_that_was_made_and_not_published_is_published():
     system.ports.now += LATER
     assert system.sweep.run().published == 1
     assert system.ports.outcomes == [("CHG-1001", "granted")]
+
+
+def test_a_look_names_what_a_sweep_would_pick_up_and_does_nothing():
+    system = granted()
+    system.ports.trouble = dies_at("publish")
+    with pytest.raises(KeyboardInterrupt):
+        system.run()
+    system.ports.trouble = lambda name, when: None
+    system.post(request("grant_vpc", request_id="CHG-2", instance_id="vpc-bp1payments0test"))
+    system.ports.trouble = dies_at("assume")
+    with pytest.raises(KeyboardInterrupt):
+        system.run()
+    system.ports.trouble = lambda name, when: None
+    key = next(key for key in system.ledger.records if "test" in key)
+    del system.ledger.records[key]  # it died before the authorization was on the ledger
+    for queue in system.ports.queues.values():
+        queue.clear()
+    system.ports.now += LATER
+    before = deepcopy((system.ledger.chains, system.ledger.records, system.ledger.outbox))
+    found = system.sweep.look()
+    assert (found.unpublished, found.lost) == (("CHG-1001/granted",), ("CHG-2",))
+    assert found.due == tuple(system.ledger.records)
+    assert found.is_whole
+    assert before == (system.ledger.chains, system.ledger.records, system.ledger.outbox)
+    assert not any(system.ports.queues.values())
+    swept = system.sweep.run()
+    assert (swept.published, swept.resent, swept.woken) == (1, 1, 1)
+    again = system.sweep.look()
+    assert (again.unpublished, again.due, again.seal_until) == ((), (), None)
 
 
 def test_a_second_sweep_at_once_does_no_harm():

@@ -1,7 +1,6 @@
 """`account add | external-id | rotate`: take an account B in, and change the ExternalIds' key.
 
-A Typer app of its own (`python -m infra.account`), to be added to a larger command line. It works
-by the environment: EXTERNAL_ID_KEY (and EXTERNAL_ID_KEY_NEXT), FC_ACCOUNT_ID, FC_REGION,
+It works by the environment: EXTERNAL_ID_KEY (and EXTERNAL_ID_KEY_NEXT), FC_ACCOUNT_ID, FC_REGION,
 REGISTRY_FILE; `rotate` needs an access key of account A that may invoke the function.
 """
 
@@ -116,14 +115,14 @@ def rotate(
 def _invoked(function: str, after: str) -> dict[str, Any]:
     """What the function answers; its role alone is trusted in accounts B."""
     event = json.dumps({"check": "external_ids", "after": after}).encode()
-    from alibabacloud_fc20230330 import models  # noqa: PLC0415 -- quick --help
-    from alibabacloud_fc20230330.client import Client  # noqa: PLC0415 -- as above
-    from darabonba.exceptions import DaraException  # noqa: PLC0415 -- as above
-    from darabonba.runtime import RuntimeOptions  # noqa: PLC0415 -- as above
+    from alibabacloud_fc20230330 import models
+    from alibabacloud_fc20230330.client import Client
+    from darabonba.exceptions import DaraException
+    from darabonba.runtime import RuntimeOptions
 
-    from shared.cloud import sdk  # noqa: PLC0415 -- as above
-    from shared.cloud.credentials import NoCredentials, from_environment  # noqa: PLC0415
-    from shared.cloud.endpoints import BadEndpoint, endpoint  # noqa: PLC0415 -- as above
+    from shared.cloud import sdk
+    from shared.cloud.credentials import NoCredentials, from_environment
+    from shared.cloud.endpoints import BadEndpoint, endpoint
 
     region, account = _set("FC_REGION"), _set("FC_ACCOUNT_ID")
     try:
@@ -175,7 +174,3 @@ def _say(text: str = "") -> None:
 def _fail(reason: str) -> NoReturn:
     sys.stderr.write(f"account: {reason}\n")
     raise typer.Exit(1)
-
-
-if __name__ == "__main__":
-    app(prog_name="account")

@@ -1,0 +1,1 @@
+"""`ecrauth`: the command line, for who asks and for who operates; imported by nobody."""
