@@ -117,7 +117,7 @@ def show_report(
     run = notes.report(ledger, day)
     if run is None:
         raise _failed(f"no run of {day}" if day else "the clean-up has not run yet")
-    told = notes.told(ledger, run)
+    told = list(notes.each_told(ledger, run))
     for path, text in ((markdown, report.markdown(run, told)), (html, report.html(run, told))):
         if path is not None:
             path.write_text(text, "utf-8")
