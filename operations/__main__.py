@@ -14,12 +14,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from functions.cleanup.handler import audit as auditing
 from functions.cleanup.handler import cleanup as cleaning
 from functions.cleanup.handler import sweep as sweeping
 from functions.wiring import House, utc_now
 from operations import report
 from shared.audit import verify
 from shared.cleanup import notes
+from shared.cleanup.audit import last_audit
 from shared.cloud.credentials import NoCredentials
 from shared.cloud.errors import CloudFailure
 from shared.dead_letters import DeadLetters
@@ -106,17 +108,29 @@ def run_cleanup(
     screen.print(report.summary(cleaning(_house()).run(dry=dry)))
 
 
+@cleanup_app.command("audit")
+def run_audit() -> None:
+    """Begin a full audit, which asks each account B, or go on with it; the timer does the rest."""
+    audited = auditing(_house()).go_on(begin=True)
+    screen.print(report.summary(audited) if audited else "another one is at it")
+
+
 @cleanup_app.command("report")
 def show_report(
+    audit: Annotated[bool, typer.Option("--audit", help="Of the last full audit")] = False,
     day: Annotated[str | None, typer.Option(help="Of a day (2026-11-24); else the last")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write it as Markdown")] = None,
     html: Annotated[Path | None, typer.Option(help="Write it as an HTML file")] = None,
 ) -> None:
     """What the last run of the clean-up has found."""
     ledger = _house().ledger
-    run = notes.report(ledger, day)
+    try:
+        run = last_audit(ledger) if audit else notes.report(ledger, day)
+    except notes.UnreadableNote as error:
+        raise _failed(error) from None
     if run is None:
-        raise _failed(f"no run of {day}" if day else "the clean-up has not run yet")
+        what = "no audit has ended yet" if audit else "the clean-up has not run yet"
+        raise _failed(f"no run of {day}" if day else what)
     told = list(notes.each_told(ledger, run))
     for path, text in ((markdown, report.markdown(run, told)), (html, report.html(run, told))):
         if path is not None:
@@ -136,7 +150,11 @@ def show_report(
 def show_brake() -> None:
     """The list that waits for an operator, if the brake is on."""
     ledger = _house().ledger
-    brake = notes.brake_on(ledger)
+    try:
+        brake = notes.brake_on(ledger)
+        asks = list(notes.asks_of(ledger, brake.run)) if brake else []
+    except notes.UnreadableNote as error:
+        raise _failed(f"{error}: the next run looks, and the one after it decides anew") from None
     if brake is None:
         screen.print("the brake is off")
         return
@@ -144,7 +162,7 @@ def show_brake() -> None:
     table = Table()
     for heading in ("action", "instance", "ECR", "lease", "ticket"):
         table.add_column(heading, overflow="fold")
-    for one in notes.asks_of(ledger, brake.run):
+    for one in asks:
         lease = str(one.get("lease", ""))
         table.add_row(one["action"], one["instance_id"], one["ecr_id"], lease, one["ticket"])
     screen.print(table)

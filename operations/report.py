@@ -72,6 +72,7 @@ def summary(run: CleanupRun) -> str:
         "braked": f"The brake stopped it: {run.wanted:,} at once are too many, and nothing was "
         f"asked for. The list's digest is {run.digest}.",
         "asked": f"It asked for {run.asked:,} and had {run.looked:,} looked at again.",
+        "audited": f"Their accounts were asked {run.asked:,} times what they show.",
         "stopped": f"It stopped when it had asked for {run.asked:,}, since the list that it had "
         "noted could not be read again.",
         "released": f"An operator released its list: it asked for {run.asked:,}.",

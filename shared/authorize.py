@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from shared.registry import Registry
     from shared.run import Action, Again, Change
     from shared.settle import Settler
+    from shared.testimony import Testimony
 
 log = structlog.get_logger()
 
@@ -52,6 +53,7 @@ class Authorize:
         settler: Does the work in account B.
         announcer: Answers what is refused.
         attached_by_hand: Whether account A's view shows the instance attached.
+        testimony: Answers the questions of a full audit.
         now: The clock, UTC.
     """
 
@@ -60,12 +62,16 @@ class Authorize:
     settler: Settler
     announcer: Announcer
     attached_by_hand: Callable[[AuthorizationId], bool]
+    testimony: Testimony
     now: Callable[[], datetime]
 
     def take(self, document: dict[str, Any], sent_at: datetime) -> Again | None:
         """Do what the message asks. Raises BadMessage, CloudFailure, LedgerUnavailable."""
         if "wake" in document:
             return self.settler.wake(read_wake(document))
+        if "audit" in document:
+            self.testimony.take(document)
+            return None
         if "specversion" in document:
             result = read_result(document)
             correlate(ticket=result.data.ticket, request_id=result.data.request_id)
@@ -79,6 +85,9 @@ class Authorize:
     def give_up(self, document: dict[str, Any], problem: Problem) -> Wake | None:
         """The message's request has failed, unless it has its answer."""
         if "wake" in document:
+            return None
+        if "audit" in document:
+            self.testimony.give_up(document, problem.code)
             return None
         if "specversion" in document:
             return self.settler.give_up(read_result(document).data, problem)
@@ -214,6 +223,11 @@ class AccountB:
             Step.LOOK_AT_GRANT: self._look,
         }
 
+    def authorized_at(self, of: AuthorizationId) -> datetime | None:
+        """Since when the account shows the grant, for an audit; None where it shows none."""
+        session = self._session(Authorization(id=of), "look", who="audit")
+        return self.network.authorized_at(session, of)
+
     def _grant(self, record: Authorization) -> Change:
         self.router.grant(self._session(record, "grant"), record.id, record.token("grant"))
         return lambda latest: latest.said_granted(self.now())
@@ -228,7 +242,7 @@ class AccountB:
         seen = self.network.authorized_at(session, record.id)
         return lambda latest: latest.saw_grant(seen, at)
 
-    def _session(self, record: Authorization, purpose: Purpose) -> Credentials:
+    def _session(self, record: Authorization, purpose: Purpose, who: str = "sweep") -> Credentials:
         of = record.id
         account = self.registry.accounts.get(of.instance_owner_uid)
         ecr = self.registry.ecrs.get(of.ecr_id)
@@ -238,7 +252,7 @@ class AccountB:
         mask_value(secret)
         role = Role(account.role_arn, secret)
         asking = [entry for entry in record.open if entry.action == purpose] or record.open
-        ticket = asking[-1].ticket if asking else "sweep"
+        ticket = asking[-1].ticket if asking else who
         return self.sessions.assume(
             role, session_policy(of, purpose), session_name("authorize", ticket)
         )

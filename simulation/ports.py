@@ -22,6 +22,7 @@ from shared.announce import Announcer
 from shared.attach import AccountA, Attach
 from shared.audit import Trail
 from shared.authorize import AccountB, Authorize
+from shared.cleanup.audit import Audit
 from shared.cleanup.findings import Shown
 from shared.cleanup.notes import CHAIN
 from shared.cleanup.run import Cleanup
@@ -32,6 +33,7 @@ from shared.inbox import Inbox, Message, Pace
 from shared.ledger.sql import SqlLedger
 from shared.settle import Settler
 from shared.sweep import Sweep
+from shared.testimony import Testimony
 from shared.turns import Turns
 
 if TYPE_CHECKING:
@@ -321,6 +323,19 @@ class System:
             now=self._now,
         )
 
+        self.audit = Audit(
+            ledger=self.ledger,
+            listings=ports,
+            credentials=lambda: ports,
+            registry=self.registry,
+            publish=self.ports.publish,
+            source="test",
+            trail=self.trail,
+            send=self.ports.send,
+            requests="requests",
+            now=self._now,
+        )
+
     def _now(self) -> datetime:
         return self.ports.now
 
@@ -347,6 +362,7 @@ class System:
             settler=self._settler("authorize", account_b.actions),
             announcer=self.announcer,
             attached_by_hand=lambda of: ports.association(None, of).state != "absent",
+            testimony=Testimony(self.ledger, self.registry, account_b.authorized_at, self._now),
             now=self._now,
         )
 
@@ -366,6 +382,7 @@ class System:
         if queue == TIMER:
             self.sweep.run()
             self.cleanup.run()
+            self.audit.go_on()
             return
         pace = Pace(max_attempts=self.max_attempts)
         inbox = Inbox(queue, f"{queue}-dead", self.ports.send, pace, lambda: 0.5, self.trail)

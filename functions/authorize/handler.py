@@ -12,6 +12,7 @@ from shared.cloud.network import Network
 from shared.cloud.sessions import Sessions
 from shared.log import logged
 from shared.registry import check_key
+from shared.testimony import Testimony
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,6 +47,7 @@ def build(
             settler=house.settler("authorize", account_b.actions),
             announcer=house.announcer,
             attached_by_hand=attached_by_hand,
+            testimony=Testimony(house.ledger, house.registry, account_b.authorized_at, now),
             now=now,
         )
     )

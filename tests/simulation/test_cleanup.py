@@ -185,7 +185,7 @@ def test_in_a_freeze_nothing_is_asked_for_no_new_access_is_given_and_renewals_ar
 def test_where_it_only_observes_it_reports_and_asks_for_nothing(why):
     system = system_with(observe=why == "registry", unmanaged="revoke")
     if why == "first run":
-        system.ledger.notes.clear()
+        system.ledger.noted.clear()
     granted(system, lease(days=1))
     system.ports.grants[OTHER] = system.ports.now
     run = cleaned(system, days=2, dry=why == "dry run")
@@ -522,7 +522,7 @@ def test_a_released_list_that_waits_for_a_freeze_is_the_list_that_was_released()
 
 def test_a_first_run_that_lay_too_long_is_followed_by_one_that_observes():
     system = granted(system_with(), lease(days=1))
-    system.ledger.notes.clear()
+    system.ledger.noted.clear()
     object.__setattr__(system.cleanup, "is_late", lambda: True)
     system.cleanup.run()
     object.__setattr__(system.cleanup, "is_late", lambda: False)
