@@ -310,7 +310,9 @@ class Audit:
         for key, record, word in self._books(run, waiting):
             of = AuthorizationId.of_key(key)
             seen += 1
-            name(differences.of(of, record, word) if word else differences.unanswered(of))
+            found = list(differences.of(of, record, word) if word else differences.unanswered(of))
+            moved = found and word and not word.code and self.view.has_moved(key, word.at)
+            name([] if moved else found)
         self._note(found_key(SLOT, waiting.ecr_id), Found(told=tuple(told)))
         rest = tuple(one for one in run.waiting if one.ecr_id != waiting.ecr_id)
         return run.model_copy(update={"waiting": rest, "counts": counts, "seen": seen})

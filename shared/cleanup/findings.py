@@ -15,7 +15,7 @@ from shared.cleanup import mending
 from shared.contract import read_request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from shared.authorization import Authorization, Lease
     from shared.contract import AuthorizationId
@@ -123,11 +123,14 @@ class Comparison:
         shown: Account A's view.
         registry: The rules, freezes and exemptions.
         now: The time.
+        has_moved: Something was done about the authorization with this key since the listing began,
+            whatever its record still says of that. Asked only where there is a difference.
     """
 
     shown: Shown
     registry: Registry
     now: datetime
+    has_moved: Callable[[str], bool] = lambda _: False
 
     def known(self, record: Authorization) -> Iterator[Finding]:
         """What is found about an authorization that the ledger knows."""
@@ -138,7 +141,9 @@ class Comparison:
             if self.registry.rules(record.id).ecr_gone:
                 yield self._moot("ecr_gone", record)
         elif not is_in_motion(record, self.shown.at):
-            yield from self._drift(record)
+            differences = list(self._drift(record))
+            if differences and not self.has_moved(record.id.key):
+                yield from differences
 
     def stranger(self, of: AuthorizationId) -> Iterator[Finding]:
         """What is found about one that account A shows and the ledger does not know."""

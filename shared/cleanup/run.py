@@ -245,7 +245,11 @@ class Cleanup:
         def keep(number: int, part: Part) -> None:
             self._overwrite(part_key(run.slot, ecr_id, number), part)
 
-        tally = Tally(ecr_id, Comparison(shown, self.registry, self.now()), troubles, keep)
+        def has_moved(key: str) -> bool:
+            return self.view.has_moved(key, shown.at)
+
+        comparison = Comparison(shown, self.registry, self.now(), has_moved)
+        tally = Tally(ecr_id, comparison, troubles, keep)
         warned = 0
         for record in self._compared(tally):
             if run.observes is None:

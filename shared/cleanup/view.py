@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from shared.authorization import VISIBLE_AFTER
 from shared.cleanup.findings import Finding, Shown
 from shared.cleanup.notes import Rows, noted, rows_key
 from shared.cloud.errors import CloudFailure, NotNow, Refused
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 NO_ECR: Final = "ResourceNotFound.EcrId"
 PAGE: Final = 500
+_OF_THE_TIMER: Final = ("asked", "woken", "resent", "looked at again")
 _REMEMBERED: Final = timedelta(days=1)
 """For so long an ECR that was not empty is not believed to be."""
 
@@ -69,6 +71,17 @@ class View:
         while page := self.ledger.authorizations(f"{ecr_id}:", after, PAGE):
             yield from page
             after = page[-1][0]
+
+    def has_moved(self, key: str, since: datetime) -> bool:
+        """Something was done about the authorization since then, as its trail says.
+
+        A call that has its answer leaves no time on the record. What the timer's function notes
+        there itself has moved nothing.
+        """
+        last = self.ledger.last_entry(key)
+        if last is None or last.what in _OF_THE_TIMER or last.what.startswith("expiring "):
+            return False
+        return last.at > since - VISIBLE_AFTER
 
     def _listed(self, ecr_id: str, owner_uid: str, at: datetime) -> Shown:
         """The listings; that the ECR itself is gone is believed only when it is asked for."""
