@@ -77,8 +77,10 @@ class Shown:
         self.places.add((of.instance_id, of.instance_region_id))
 
     def add_association(self, of: AuthorizationId, association_id: str) -> None:
-        """A row of the associations, or of the child instances."""
-        self.associations[of.key] = (*self.associations.get(of.key, ()), association_id)
+        """A row of the associations, or of the child instances; two pages may show one row."""
+        known = self.associations.get(of.key, ())
+        if association_id not in known:
+            self.associations[of.key] = (*known, association_id)
 
     @property
     def rows(self) -> int:
