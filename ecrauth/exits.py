@@ -65,7 +65,7 @@ class Unreached(Failed):
 def explained(error: Exception) -> Failed | None:
     """What an error of the work says to people; None for a fault of our own."""
     # Where nothing has gone wrong, none of these is imported.
-    from shared.cleanup.notes import NoSuchBrake
+    from shared.cleanup.notes import NoSuchBrake, UnreadableNote
     from shared.cloud.credentials import NoCredentials
     from shared.cloud.endpoints import BadEndpoint
     from shared.cloud.errors import CloudFailure
@@ -80,5 +80,7 @@ def explained(error: Exception) -> Failed | None:
     if isinstance(error, NoCredentials):
         names = "ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET"
         return Failed("there is no access key", f"set {names} (see `ecrauth settings`)")
+    if isinstance(error, UnreadableNote):
+        return Failed(error, "the next run looks, and the one after it decides anew")
     known = (BadEndpoint, BadMessage, BadRegistry, NewerLedger, NoSuchBrake, OlderLedger)
     return Failed(error) if isinstance(error, known) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Final
 
+from shared.cleanup.notes import BOOKS
 from shared.cleanup.tally import AGES
 
 if TYPE_CHECKING:
@@ -66,14 +67,18 @@ def html(run: CleanupRun, told: Iterable[Told]) -> str:
 def summary(run: CleanupRun) -> str:
     """What the run has done, in a sentence or two."""
     state = {
-        None: f"It is still running: {len(run.pending)} ECRs are left.",
+        None: f"It is still running: {len(run.pending)} ECRs are left, {run.asked:,} asked for.",
         "observed": f"It only looked, since {run.observes}.",
         "braked": f"The brake stopped it: {run.wanted:,} at once are too many, and nothing was "
         f"asked for. The list's digest is {run.digest}.",
         "asked": f"It asked for {run.asked:,} and had {run.looked:,} looked at again.",
+        "audited": f"Their accounts were asked {run.asked:,} times what they show.",
+        "stopped": f"It stopped when it had asked for {run.asked:,}, since the list that it had "
+        "noted could not be read again.",
         "released": f"An operator released its list: it asked for {run.asked:,}.",
     }[run.outcome]
-    return f"{run.seen:,} authorizations on {len(run.ecrs)} ECRs were seen. {state}"
+    ecrs = sum(one != BOOKS for one in run.ecrs)
+    return f"{run.seen:,} authorizations on {ecrs} ECRs were seen. {state}"
 
 
 def _charts(run: CleanupRun) -> Iterator[tuple[str, dict[str, int]]]:

@@ -64,10 +64,13 @@ class TimerOptions:
     """What a timer's payload, or who invokes the function by hand, may ask for."""
 
     dry_run: bool = False
+    audit: bool = False
 
 
 def timer_options(event: bytes) -> TimerOptions:
     """The options in a timer's payload, which is JSON in a string: `{"dry_run": true}`.
+
+    `dry_run` is a run that only looks, `audit` begins a full audit of the accounts B.
 
     Whoever invokes the function by hand may send the payload alone. An empty payload asks for
     nothing special.
@@ -79,11 +82,12 @@ def timer_options(event: bytes) -> TimerOptions:
         document = json.loads(event) if event.strip() else {}
         if "payload" in document:
             document = json.loads(document["payload"]) if document["payload"] else {}
-        if document.keys() <= {"dry_run"} and type(document.get("dry_run", False)) is bool:
+        are_known = document.keys() <= {"dry_run", "audit"}
+        if are_known and all(type(value) is bool for value in document.values()):
             return TimerOptions(**document)
     except (ValueError, TypeError, AttributeError, RecursionError):
         pass
-    raise BadEvent('the payload may be empty, or {"dry_run": true}')
+    raise BadEvent('the payload may be empty, {"dry_run": true}, or {"audit": true}')
 
 
 def answer_each(messages: Iterable[Message], inbox: Inbox, worker: Worker) -> int:

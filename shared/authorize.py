@@ -36,11 +36,12 @@ if TYPE_CHECKING:
     from shared.cloud.network import Network
     from shared.cloud.router import Router
     from shared.cloud.sessions import Purpose, Sessions
-    from shared.contract import AuthorizationId, Bundle, Outcome, Wake
+    from shared.contract import AuthorizationId, Bundle, Outcome, Result, Wake
     from shared.external_ids import ExternalIdKeys
     from shared.registry import Registry
     from shared.run import Action, Again, Change
     from shared.settle import Settler
+    from shared.testimony import Testimony
 
 log = structlog.get_logger()
 
@@ -62,6 +63,7 @@ class Authorize:
         bundles: Takes tickets for many instances apart, and answers for them.
         announcer: Answers what is refused.
         attached_by_hand: Whether account A's view shows the instance attached.
+        testimony: Answers the questions of a full audit.
         now: The clock, UTC.
     """
 
@@ -71,29 +73,24 @@ class Authorize:
     bundles: Bundles
     announcer: Announcer
     attached_by_hand: Callable[[AuthorizationId], bool]
+    testimony: Testimony
     now: Callable[[], datetime]
 
     def take(self, document: dict[str, Any], sent_at: datetime) -> Again | None:
         """Do what the message asks. Raises BadMessage, CloudFailure, LedgerUnavailable."""
         if "wake" in document:
             return self.settler.wake(read_wake(document))
+        if "specversion" in document:
+            return self._take_result(read_result(document))
         if "settle" in document:
             self.bundles.settle(read_settle(document).settle)
-            return None
-        if "specversion" in document:
-            result = read_result(document)
-            correlate(ticket=result.data.ticket, request_id=result.data.request_id)
-            if result.data.authorization is None:
-                return None
-            return self.settler.settle(result.data.authorization, known_only=True)
-        if "instances" in document:
-            bundle = read_bundle(document)
-            correlate(ticket=bundle.ticket, request_id=bundle.request_id)
-            self._take_bundle(bundle, sent_at)
-            return None
-        request = read_request(document)
-        correlate(ticket=request.ticket, request_id=request.request_id)
-        return self._take_request(request, sent_at)
+        elif "audit" in document:
+            self.testimony.take(document)
+        elif "instances" in document:
+            self._take_bundle(read_bundle(document), sent_at)
+        else:
+            return self._take_request(read_request(document), sent_at)
+        return None
 
     def give_up(self, document: dict[str, Any], problem: Problem) -> Wake | None:
         """The message's request has failed, unless it has its answer.
@@ -101,6 +98,9 @@ class Authorize:
         A bundle is not given up while its parts go their ways: the sweep comes back to it.
         """
         if document.keys() & {"wake", "settle", "instances"}:
+            return None
+        if "audit" in document:
+            self.testimony.give_up(document, problem.code)
             return None
         if "specversion" in document:
             return self.settler.give_up(read_result(document).data, problem)
@@ -120,7 +120,14 @@ class Authorize:
         if bad.request_id is not None:
             self.announcer.announce(unreadable(bad.request_id, str(bad)), suffix=digest)
 
+    def _take_result(self, result: Result) -> Again | None:
+        correlate(ticket=result.data.ticket, request_id=result.data.request_id)
+        if result.data.authorization is None:
+            return None
+        return self.settler.settle(result.data.authorization, known_only=True)
+
     def _take_request(self, request: Request, sent_at: datetime) -> Again | None:
+        correlate(ticket=request.ticket, request_id=request.request_id)
         log.info("request_received", action=request.action, subject=request.authorization.key)
         record, is_new = self._recorded(request, sent_at)
         if record.fingerprint != request.fingerprint:
@@ -141,6 +148,7 @@ class Authorize:
         )
 
     def _take_bundle(self, bundle: Bundle, sent_at: datetime) -> None:
+        correlate(ticket=bundle.ticket, request_id=bundle.request_id)
         log.info("bundle_received", action=bundle.action, parts=len(bundle.instances))
         record, is_new = self._recorded(bundle, sent_at)
         if record.fingerprint != bundle.fingerprint:
@@ -251,6 +259,11 @@ class AccountB:
             Step.LOOK_AT_GRANT: self._look,
         }
 
+    def authorized_at(self, of: AuthorizationId) -> datetime | None:
+        """Since when the account shows the grant, for an audit; None where it shows none."""
+        session = self._session(Authorization(id=of), "look", who="audit")
+        return self.network.authorized_at(session, of)
+
     def _grant(self, record: Authorization) -> Change:
         self.router.grant(self._session(record, "grant"), record.id, record.token("grant"))
         return lambda latest: latest.said_granted(self.now())
@@ -265,7 +278,7 @@ class AccountB:
         seen = self.network.authorized_at(session, record.id)
         return lambda latest: latest.saw_grant(seen, at)
 
-    def _session(self, record: Authorization, purpose: Purpose) -> Credentials:
+    def _session(self, record: Authorization, purpose: Purpose, who: str = "sweep") -> Credentials:
         of = record.id
         account = self.registry.accounts.get(of.instance_owner_uid)
         ecr = self.registry.ecrs.get(of.ecr_id)
@@ -273,7 +286,7 @@ class AccountB:
             raise Refused("NotInRegistry", "the registry does not name the ECR or the account")
         role = Role(account.role_arn, *self.external_id_keys.of(of.instance_owner_uid))
         asking = [entry for entry in record.open if entry.action == purpose] or record.open
-        ticket = asking[-1].ticket if asking else "sweep"
+        ticket = asking[-1].ticket if asking else who
         return self.sessions.assume(
             role, session_policy(of, purpose), session_name("authorize", ticket)
         )

@@ -10,7 +10,7 @@ from shared.contract import Problem
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from shared.contract import Approval, Request
+    from shared.contract import Approval, AuthorizationId, Request
     from shared.registry import Account, Allowed, Ecr, Registry, Sender
 
 _REGISTER: Final = "Have the network team add it to registry.yaml, then ask with a new request id."
@@ -55,25 +55,9 @@ def refusal(
     sent = sender_refusal(request, registry, now)
     if sent is not None:
         return sent
-    ecr = registry.ecrs.get(request.ecr_id)
-    if ecr is None:
-        return _problem("ecr_unknown", f"{request.ecr_id} is not in the registry.", _REGISTER)
-    if ecr.owner_uid != request.ecr_owner_uid:
-        return _problem(
-            "ecr_owner_mismatch",
-            f"{request.ecr_id} does not belong to account {request.ecr_owner_uid}.",
-            "Give the account that owns the ECR as ecr_owner_uid.",
-        )
-    account = registry.accounts.get(request.instance_owner_uid)
-    if account is None:
-        return _problem(
-            "account_unknown",
-            f"Account {request.instance_owner_uid} is not in the registry.",
-            _REGISTER,
-        )
     if request.action == "revoke" and is_known:
-        return None
-    return _place_refusal(request, account) or (
+        return _name_refusal(request, registry)
+    return place_refusal(request, registry) or (
         None
         if request.action == "revoke"
         else _grant_refusal(request, registry, now, is_held=is_held)
@@ -150,7 +134,32 @@ def _is_open(approval: Approval | None, now: datetime) -> bool:
     return approval.window_since <= now < approval.window_until
 
 
-def _place_refusal(request: Request, account: Account) -> Problem | None:
+def place_refusal(of: AuthorizationId, registry: Registry) -> Problem | None:
+    """Why the registry does not let this account have this ECR on this instance; None: it does."""
+    return _name_refusal(of, registry) or _may_refusal(of, registry.accounts[of.instance_owner_uid])
+
+
+def _name_refusal(of: AuthorizationId, registry: Registry) -> Problem | None:
+    """The registry must name the ECR, its owner and the account."""
+    ecr = registry.ecrs.get(of.ecr_id)
+    if ecr is None:
+        return _problem("ecr_unknown", f"{of.ecr_id} is not in the registry.", _REGISTER)
+    if ecr.owner_uid != of.ecr_owner_uid:
+        return _problem(
+            "ecr_owner_mismatch",
+            f"{of.ecr_id} does not belong to account {of.ecr_owner_uid}.",
+            "Give the account that owns the ECR as ecr_owner_uid.",
+        )
+    if of.instance_owner_uid not in registry.accounts:
+        return _problem(
+            "account_unknown",
+            f"Account {of.instance_owner_uid} is not in the registry.",
+            _REGISTER,
+        )
+    return None
+
+
+def _may_refusal(request: AuthorizationId, account: Account) -> Problem | None:
     """The ECR, the region and the instance must be ones that the account may ask for."""
     if request.instance_owner_uid == request.ecr_owner_uid:
         return _problem(
@@ -186,7 +195,7 @@ def _entries(request: Request, registry: Registry) -> tuple[Ecr | None, Account 
     return registry.ecrs.get(request.ecr_id), registry.accounts.get(request.instance_owner_uid)
 
 
-def _instance_refusal(request: Request, allowed: Allowed) -> Problem | None:
+def _instance_refusal(request: AuthorizationId, allowed: Allowed) -> Problem | None:
     if request.instance_region_id not in allowed.regions:
         return _problem(
             "region_not_allowed",

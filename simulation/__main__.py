@@ -19,7 +19,7 @@ from rich.table import Table
 
 from simulation import campaign, claims
 from simulation.progress import gathered
-from simulation.schedule import Schedule, Simulation
+from simulation.schedule import Schedule
 from simulation.wire import campaign as wire_campaign
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +31,7 @@ def main(  # noqa: PLR0913 -- each is an option
     schedules: Annotated[int, typer.Option(help="Stop after so many; half of them random")] = 20000,
     seed: Annotated[int, typer.Option(help="The first seed of the random schedules")] = 1,
     replay: Annotated[int | None, typer.Option(help="Run this seed alone, and show it")] = None,
+    replay_tended: Annotated[int | None, typer.Option(help="The same, tended by the timer")] = None,
     bugs: Annotated[bool, typer.Option(help="Plant the bugs, too")] = True,
     most: Annotated[int, typer.Option(help="Schedules to catch each planted bug in")] = 20000,
     write: Annotated[bool, typer.Option("--claims", help="Write CLAIMS.md")] = False,
@@ -43,6 +44,8 @@ def main(  # noqa: PLR0913 -- each is an option
         raise typer.Exit(wire_campaign.replayed(screen, replay_wire, _commit()))
     if replay is not None:
         raise typer.Exit(_replayed(campaign.sampled(replay)))
+    if replay_tended is not None:
+        raise typer.Exit(_replayed(campaign.tended(replay_tended)))
     started = time.monotonic()
     if wire:
         found = wire_campaign.campaign(screen, wire, seed, started + minutes * 60)
@@ -73,9 +76,9 @@ def main(  # noqa: PLR0913 -- each is an option
 
 
 def _run(pool: Any, processes: int, schedules: int, seed: int, until: float) -> campaign.Tally:
-    """The exhaustive half and the random half, dealt out to all processes."""
+    """The exhaustive half, the random half, and a tenth more that the timer tends."""
     queue = multiprocessing.get_context("fork").Manager().Queue()
-    half = schedules // 2
+    half, tenth = schedules // 2, schedules // 10
     shares = [
         ("exhaustive", number, processes, half // processes, seed, until, queue)
         for number in range(processes)
@@ -83,9 +86,12 @@ def _run(pool: Any, processes: int, schedules: int, seed: int, until: float) -> 
     shares += [
         ("random", number, processes, half, seed, until, queue) for number in range(processes)
     ]
+    shares += [
+        ("tended", number, processes, tenth, seed, until, queue) for number in range(processes)
+    ]
     tally = campaign.Tally()
     waiting = [pool.apply_async(_share, (share,)) for share in shares]
-    for part in gathered(screen, "schedules", schedules, waiting, queue):
+    for part in gathered(screen, "schedules", schedules + tenth, waiting, queue):
         tally.add(part)
     return tally
 
@@ -94,6 +100,8 @@ def _share(given: tuple[str, int, int, int, int, float, Any]) -> campaign.Tally:
     kind, number, of, count, seed, until, queue = given
     if kind == "random":
         return campaign.part(campaign.seeded(seed, count, number, of), until, queue.put)
+    if kind == "tended":
+        return campaign.part(campaign.tending(seed, count, number, of), until, queue.put)
     limited = (one for _, one in zip(range(count), campaign.exhaustive(number, of), strict=False))
     return campaign.part(limited, until, queue.put)
 
@@ -115,7 +123,7 @@ def _caught(pool: Any, most: int) -> dict[str, tuple[int, str] | None]:
 def _replayed(schedule: Schedule) -> int:
     """Show one schedule whole; 1 where it breaks something."""
     screen.print(campaign.told_whole(schedule, _commit()), markup=False, highlight=False)
-    return int(Simulation(schedule).run().broken is not None)
+    return int(campaign.simulated(schedule).broken is not None)
 
 
 def _show(tally: campaign.Tally, caught: dict[str, Any], took: float) -> None:

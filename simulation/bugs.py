@@ -38,7 +38,13 @@ def bug(name: str) -> Callable[[Plant], Plant]:
 @contextmanager
 def planted(name: str) -> Iterator[None]:
     """The bug is in the code inside the block, and gone after it."""
-    changes = BUGS[name]()
+    with replaced(BUGS[name]()):
+        yield
+
+
+@contextmanager
+def replaced(changes: list[tuple[Any, str, Any]]) -> Iterator[None]:
+    """Each (owner, attribute, replacement) is in force inside the block."""
     kept = [(owner, attribute, owner.__dict__[attribute]) for owner, attribute, _ in changes]
     for owner, attribute, replacement in changes:
         setattr(owner, attribute, replacement)

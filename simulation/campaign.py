@@ -25,10 +25,14 @@ from simulation.schedule import (
     PAUSE,
     REFUSED,
     SWITCH,
+    Outcome,
     Schedule,
     Simulation,
     kinds_of,
 )
+from simulation.tended import Tended, TendedSchedule, tended
+from simulation.tended_bugs import TENDED_BUGS
+from simulation.tended_bugs import planted as planted_in_cleanup
 
 FORGOTTEN = ("late", "lost", "crash after")
 """Faults that are also tried with a cloud that forgets ClientTokens."""
@@ -55,6 +59,13 @@ class Tally:
 def quiet() -> None:
     """Logs cost half the time and nobody reads a million of them."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+
+
+def simulated(schedule: Schedule, *, traced: bool = False) -> Outcome:
+    """What comes of a schedule, of whichever kind."""
+    if isinstance(schedule, TendedSchedule):
+        return Tended(schedule, traced=traced).run()
+    return Simulation(schedule, traced=traced).run()
 
 
 def singles(scenario: Scenario) -> Iterator[Schedule]:
@@ -114,7 +125,7 @@ def part(
     quiet()
     tally = Tally()
     for count, (kind, schedule) in enumerate(schedules, 1):
-        outcome = Simulation(schedule).run()
+        outcome = simulated(schedule)
         tally.schedules[kind] += 1
         tally.reached += outcome.reached
         if outcome.broken is not None:
@@ -150,8 +161,16 @@ def seeded(first: int, count: int, number: int, of: int) -> Iterator[tuple[str, 
         yield "random", sampled(seed)
 
 
+def tending(first: int, count: int, number: int, of: int) -> Iterator[tuple[str, Schedule]]:
+    """This process's share of the random schedules that the timer tends."""
+    for seed in range(first + number, first + count, of):
+        yield "tended", tended(seed)
+
+
 def caught(name: str, most: int, seed: int = 1) -> tuple[int, str] | None:
     """How many schedules it took to notice a planted bug, and how; None: not in `most`."""
+    if name in TENDED_BUGS:
+        return _caught_in_cleanup(name, most, seed)
     with planted(name):
         for count, schedule in enumerate(islice(_telling(seed), most), 1):
             outcome = Simulation(schedule).run()
@@ -176,18 +195,27 @@ def _telling(seed: int) -> Iterator[Schedule]:
         yield sampled(seed * 10**6 + count)
 
 
+def _caught_in_cleanup(name: str, most: int, seed: int) -> tuple[int, str] | None:
+    with planted_in_cleanup(name):
+        for count in range(1, most + 1):
+            outcome = simulated(tended(seed + count))
+            if outcome.broken is not None:
+                return count, str(outcome.broken)
+    return None
+
+
 def minimised(schedule: Schedule) -> Schedule:
     """The schedule with every fault taken out that is not needed for it to break."""
     for fault in schedule.faults:
         fewer = replace(schedule, faults=tuple(one for one in schedule.faults if one != fault))
-        if Simulation(fewer).run().broken is not None:
+        if simulated(fewer).broken is not None:
             return minimised(fewer)
     return schedule
 
 
 def told_whole(schedule: Schedule, commit: str) -> str:
     """A broken schedule for people: what it was, what broke, every effect in order."""
-    outcome = Simulation(schedule, traced=True).run()
+    outcome = simulated(schedule, traced=True)
     faults = ", ".join(f"{kind} at effect {number}" for number, kind in schedule.faults) or "none"
     head = [
         f"commit    {commit}",
@@ -202,7 +230,7 @@ def told_whole(schedule: Schedule, commit: str) -> str:
     return "\n".join([*head, *outcome.trace])
 
 
-ALL_BUGS: tuple[str, ...] = tuple(BUGS)
+ALL_BUGS: tuple[str, ...] = (*BUGS, *TENDED_BUGS)
 MUST_BE_REACHED = (
     "a conditional write was lost",
     "a token was deduplicated",
@@ -221,6 +249,18 @@ MUST_BE_REACHED = (
     GAVE_UP,
     "a turn was waited for",
     "ended by the clean-up",
+    "a run asked",
+    "a run braked",
+    "a run observed",
+    "an operator released",
+    "an operator dropped",
+    "an invocation's time was over",
+    "a listing was suddenly empty",
+    "frozen or exempt or braked at rest",
+    *(f"found {name}" for name in ("expired", "unmanaged", "left_behind")),
+    *(f"found {name}" for name in ("missing", "not_attached", "listing_failed")),
+    "an audit ended",
+    *(f"audited {name}" for name in ("missing_in_b", "only_in_b", "other_time")),
 )
 
 

@@ -51,8 +51,25 @@ _PROMISES = (
         "After late landings and one sweep (two where something landed late) the same holds again.",
     ),
     (
+        "K1",
+        "A request of the clean-up ends a lease only past its end, and never one that is exempt.",
+    ),
+    (
+        "K2",
+        "Nothing is asked for in a freeze, by a run that observes, by a braked run, or beyond what the "
+        "brake lets pass, but what an operator has released; in a freeze nobody gets new access.",
+    ),
+    ("K3", "What the clean-up names as missing is missing, whatever a listing did not show."),
+    (
+        "K4",
+        "What people have given, taken or detached by hand is mended where the registry says so once "
+        "the timer has gone on for two days, and named by the last run where it does not.",
+    ),
+    ("K5", "A full audit names no difference of what nobody has meddled with."),
+    (
         "L3",
-        "A lease past its end is gone after one run of the timer; one that is renewed keeps its access.",
+        "A lease past its end is gone after one run of the timer; one that is renewed keeps its "
+        "access; a braked, frozen, exempt or only observed one lives, and is named.",
     ),
     ("L1", "Once faults stop, the queues drain within 400 deliveries."),
     ("L2", "All copies of a result are equal."),
@@ -68,7 +85,8 @@ _ASSUMED = (
 _NOT_SAID = (
     "That a result is published once: it may come twice, equal by id and bytes.",
     "That access ends at once: there are the queue, the detach, and traffic in flight.",
-    "Anything about changes by hand between sweeps, or about losses inside MNS.",
+    "That access changed by hand is mended before the timer's next run; or anything about losses inside "
+    "MNS.",
     "Anything about the real cloud: the ports imitate it, and its open questions are localcloud's switches.",
     "A9 (no secret is shown) is tested through the wire by tests/path/test_secrets.py, not here.",
 )
@@ -145,10 +163,12 @@ def ports_text(facts: Facts, tally: Tally, caught: dict[str, tuple[int, str] | N
         f"in {facts.seconds:.0f} s ({total / facts.seconds:.0f} schedules a second).",
         f"- {total:,} schedules over {len(SCENARIOS)} scenarios: {tally.schedules['single']:,} with no or one "
         f"fault (all there are), {tally.schedules['pair']:,} with two (a share, spread evenly over the first "
-        f"fault), {random:,} random ones with up to five, seeds from {facts.first_seed}.",
+        f"fault), {random:,} random ones with up to five, and {tally.schedules['tended']:,} that the timer tends "
+        "(random rules, brake, freezes, exemptions; leases that end and are renewed, changes by hand, "
+        f"releases, audits; up to six faults); seeds from {facts.first_seed}.",
         f"- {len(tally.broken)} schedules broke an invariant."
         + (
-            f" For the random ones that means p < {3 / random:.1e} at 95 % *of that distribution of "
+            f" For the first random ones that means p < {3 / random:.1e} at 95 % *of that distribution of "
             "schedules*."
             if random and not tally.broken
             else ""

@@ -34,7 +34,7 @@ class MemoryLedger:
         self.outbox: dict[str, ResultRecord] = {}
         self.chains: dict[str, list[Entry]] = {}
         self.turns: dict[str, tuple[Turn, int]] = {}
-        self.notes: dict[str, tuple[str, int]] = {}
+        self.noted: dict[str, tuple[str, int]] = {}
         self.lost_writes = 0
         self.moved = 0
 
@@ -121,19 +121,24 @@ class MemoryLedger:
 
     def note(self, key: str) -> tuple[str, int] | None:
         """What is noted under a key."""
-        return self.notes.get(key)
+        return self.noted.get(key)
 
     def put_note(self, key: str, text: str, version: int) -> bool:
         """Update if `version` is still the note's."""
 
         def effect() -> bool:
-            known = self.notes.get(key)
+            known = self.noted.get(key)
             if (known[1] if known else 0) != version:
                 return False
-            self.notes[key] = (text, version + 1)
+            self.noted[key] = (text, version + 1)
             return True
 
         return bool(self.perform("ledger put_note", effect))
+
+    def notes(self, prefix: str, after: str, limit: int) -> list[tuple[str, str]]:
+        """Notes by their key."""
+        keys = sorted(key for key in self.noted if key.startswith(prefix) and key > after)
+        return [(key, self.noted[key][0]) for key in keys[:limit]]
 
     def add_result(self, record: ResultRecord) -> ResultRecord:
         """Put if absent."""

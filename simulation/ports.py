@@ -23,6 +23,7 @@ from shared.attach import AccountA, Attach
 from shared.audit import Trail
 from shared.authorize import AccountB, Authorize
 from shared.bundles import Bundles
+from shared.cleanup.audit import Audit
 from shared.cleanup.findings import Shown
 from shared.cleanup.notes import CHAIN
 from shared.cleanup.run import Cleanup
@@ -34,6 +35,7 @@ from shared.inbox import Inbox, Message, Pace
 from shared.ledger.sql import SqlLedger
 from shared.settle import Settler
 from shared.sweep import Sweep
+from shared.testimony import Testimony
 from shared.turns import Turns
 
 if TYPE_CHECKING:
@@ -325,6 +327,19 @@ class System:
             now=self._now,
         )
 
+        self.audit = Audit(
+            ledger=self.ledger,
+            listings=ports,
+            credentials=lambda: ports,
+            registry=self.registry,
+            publish=self.ports.publish,
+            source="test",
+            trail=self.trail,
+            send=self.ports.send,
+            requests="requests",
+            now=self._now,
+        )
+
     def _now(self) -> datetime:
         return self.ports.now
 
@@ -363,6 +378,7 @@ class System:
             ),
             announcer=self.announcer,
             attached_by_hand=lambda of: ports.association(None, of).state != "absent",
+            testimony=Testimony(self.ledger, self.registry, account_b.authorized_at, self._now),
             now=self._now,
         )
 
@@ -382,6 +398,7 @@ class System:
         if queue == TIMER:
             self.sweep.run()
             self.cleanup.run()
+            self.audit.go_on()
             return
         pace = Pace(max_attempts=self.max_attempts)
         inbox = Inbox(queue, f"{queue}-dead", self.ports.send, pace, lambda: 0.5, self.trail)

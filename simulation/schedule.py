@@ -34,6 +34,7 @@ LEDGER_FAULTS = ("crash before", "crash after", "unsent", "lost")
 CALL_FAULTS = ("crash before", "crash after", "unsent", "lost", "busy", "throttled", "unknown")
 WRITE_FAULTS = (*CALL_FAULTS, "late", "refused")
 LOOK_FAULTS = (*CALL_FAULTS, "stale")
+LIST_FAULTS = (*CALL_FAULTS, "empty")
 SEND_FAULTS = ("crash before", "crash after", "unsent", "lost", "twice", "delayed")
 SWITCH = "switch"
 PAUSE = "pause"
@@ -63,7 +64,9 @@ def kinds_of(name: str) -> tuple[str, ...]:
         return WRITE_FAULTS
     if name.startswith("look"):
         return LOOK_FAULTS
-    if name == "assume":
+    if name == "list_ecr":
+        return LIST_FAULTS
+    if name in ("assume", "list_routers"):
         return CALL_FAULTS
     return SEND_FAULTS
 
@@ -116,9 +119,9 @@ class Simulation:
         self.faults = dict(schedule.faults)
         self.ledger = MemoryLedger()
         self.ports = Ports(tokens_kept=schedule.tokens_kept)
-        self.system = System(self.ports, self.ledger)
+        self.system = self._system()
         self.system.max_attempts = schedule.attempts
-        self.watch = Invariants(self.system, self.ledger)
+        self.watch = self._watch()
         self.ports.watch = self.watch
         self.ports.perform = self.perform  # type: ignore[method-assign]
         self.ledger.perform = self.perform
@@ -134,6 +137,12 @@ class Simulation:
         self.quiet = False
         for name, worker in self.system.workers.items():
             self.system.workers[name] = _Counting(worker, self.reached)
+
+    def _system(self) -> System:
+        return System(self.ports, self.ledger)
+
+    def _watch(self) -> Invariants:
+        return Invariants(self.system, self.ledger)
 
     def run(self) -> Outcome:
         """The scenario with its faults; then none: all must come right."""
@@ -203,6 +212,8 @@ class Simulation:
             raise _no_answer(name)
         if kind == "stale":
             return self._stale(name, effect)
+        if kind == "empty":
+            return self._emptied(effect())
         if kind == "twice":
             effect()
             return effect()
@@ -225,6 +236,13 @@ class Simulation:
         if self.ports.now - known[0] > VISIBLE_AFTER:
             return effect()
         return known[1] if name == "look_at_grant" else known[2]
+
+    def _emptied(self, shown: Any) -> Any:
+        """A listing without a row, though there are some."""
+        shown.grants.clear()
+        shown.associations.clear()
+        shown.places.clear()
+        return shown
 
     def _applied(self, effect: Callable[[], Any]) -> None:
         try:

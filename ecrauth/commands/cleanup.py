@@ -30,9 +30,21 @@ def run_cleanup(
         screen.line(report.summary(cleaning(house).run(dry=dry)))
 
 
+@app.command("audit")
+def run_audit(context: typer.Context) -> None:
+    """Begin a full audit, which asks each account B, or go on with it; the timer does the rest."""
+    from ecrauth import report
+    from functions.cleanup.handler import audit as auditing
+
+    with reach.house(of(context)) as house:
+        audited = auditing(house).go_on(begin=True)
+    screen.line(report.summary(audited) if audited else "another one is at it")
+
+
 @app.command("report")
-def show_report(
+def show_report(  # noqa: PLR0913 -- each is an option
     context: typer.Context,
+    audit: Annotated[bool, typer.Option("--audit", help="Of the last full audit")] = False,
     day: Annotated[str | None, typer.Option(help="Of a day (2026-11-24); else the last")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write it as Markdown")] = None,
     html: Annotated[Path | None, typer.Option(help="Write it as an HTML file")] = None,
@@ -41,13 +53,14 @@ def show_report(
     """What the last run of the clean-up has found."""
     from ecrauth import report
     from shared.cleanup import notes
+    from shared.cleanup.audit import last_audit
 
     with reach.ledger(of(context)) as ledger:
-        run = notes.report(ledger, day)
+        run = last_audit(ledger) if audit else notes.report(ledger, day)
         if run is None:
-            what = f"no run of {day}" if day else "the clean-up has not run yet"
-            raise Failed(what, code=Exit.UNKNOWN)
-        told = list(notes.told(ledger, run))
+            what = "no audit has ended yet" if audit else "the clean-up has not run yet"
+            raise Failed(f"no run of {day}" if day else what, code=Exit.UNKNOWN)
+        told = list(notes.each_told(ledger, run))
     if as_json:
         findings = [one.model_dump(mode="json") for one in told]
         screen.as_json({**run.model_dump(mode="json"), "findings": findings})

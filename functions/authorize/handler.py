@@ -20,6 +20,7 @@ from shared.cloud.sessions import Sessions
 from shared.external_ids import ExternalIdKeys
 from shared.log import logged
 from shared.onboarding import SLICE, trusts
+from shared.testimony import Testimony
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -101,6 +102,7 @@ def build(
         ),
         announcer=house.announcer,
         attached_by_hand=attached_by_hand,
+        testimony=Testimony(house.ledger, house.registry, account_b.authorized_at, now),
         now=now,
     )
     return AuthorizeFunction(house, house.inbox(), worker, keys, new_sessions)

@@ -6,12 +6,13 @@ import os
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 
 from functions.triggers import timer_options
 from functions.wiring import House, utc_now
+from shared.cleanup.audit import Audit
 from shared.cleanup.run import Cleanup
 from shared.cloud.errors import CloudFailure
 from shared.cloud.listings import Listings
@@ -22,10 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+Done = TypeVar("Done")
+_ANSWERED: Final = {"id", "outcome", "pending", "seen", "asked"}
 log = structlog.get_logger()
 
 SHARE_OF_TIME: Final = 0.6
 """Of the function's time-out: an ECR that is begun before is looked at whole."""
+SHARE_BESIDE_AUDIT: Final = 0.35
+"""The clean-up's own share while an audit is under way: neither keeps the other from its work."""
 
 
 @dataclass(frozen=True)
@@ -38,23 +43,33 @@ class Cleaner:
         """Sweep, and go on with the clean-up's run, or begin one. Raises BadEvent, CloudFailure."""
         options = timer_options(event)
         self.house.context = context
-        budget = timedelta(seconds=self.house.settings.timeout_seconds * SHARE_OF_TIME)
-        until = self.house.now() + budget
-        failure = self._sweep()
-        cleaning = cleanup(self.house, is_late=lambda: self.house.now() > until)
-        run = cleaning.run(dry=options.dry_run)
-        if failure is not None:
-            raise failure
-        return run.model_dump(mode="json", include={"id", "outcome", "pending", "seen", "asked"})
+        begun, whole = self.house.now(), self.house.settings.timeout_seconds
+        auditing = audit(self.house, self._is_late(begun, whole * SHARE_OF_TIME))
+        share = SHARE_BESIDE_AUDIT if options.audit or auditing.is_under_way else SHARE_OF_TIME
+        cleaning = cleanup(self.house, self._is_late(begun, whole * share))
+        failures: list[CloudFailure] = []
+        self._try(sweep(self.house).run, failures)
+        run = self._try(lambda: cleaning.run(dry=options.dry_run), failures)
+        audited = self._try(lambda: auditing.go_on(begin=options.audit), failures)
+        if failures:
+            raise failures[0]
+        return {
+            **(run.model_dump(mode="json", include=_ANSWERED) if run else {}),
+            "audit": audited.model_dump(mode="json", include=_ANSWERED) if audited else None,
+        }
 
-    def _sweep(self) -> CloudFailure | None:
-        """What keeps the sweep from its work keeps nothing else."""
+    def _is_late(self, begun: datetime, seconds: float) -> Callable[[], bool]:
+        until = begun + timedelta(seconds=seconds)
+        return lambda: self.house.now() > until
+
+    def _try(self, part: Callable[[], Done], failures: list[CloudFailure]) -> Done | None:
+        """What keeps one part from its work keeps no other."""
         try:
-            sweep(self.house).run()
+            return part()
         except CloudFailure as failure:
-            log.exception("sweep_failed")
-            return failure
-        return None
+            log.exception("part_failed")
+            failures.append(failure)
+            return None
 
 
 def sweep(house: House) -> Sweep:
@@ -84,6 +99,23 @@ def cleanup(house: House, is_late: Callable[[], bool] = lambda: False) -> Cleanu
         send=house.messages.send,
         requests=house.settings.queue,
         attachments=house.settings.attachment_queue,
+        now=house.now,
+        is_late=is_late,
+    )
+
+
+def audit(house: House, is_late: Callable[[], bool] = lambda: False) -> Audit:
+    """The full audit over the house's ledger and both accounts' views."""
+    return Audit(
+        ledger=house.ledger,
+        listings=Listings(house.endpoint("EXPRESSCONNECTROUTER"), house.settings.region),
+        credentials=house.credentials,
+        registry=house.registry,
+        publish=house.publish,
+        source=house.source,
+        trail=house.trail,
+        send=house.messages.send,
+        requests=house.settings.queue,
         now=house.now,
         is_late=is_late,
     )

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from shared import policy
 from shared.authorization import VISIBLE_AFTER
-from shared.contract import ALL_LEASES, read_request
+from shared.cleanup import mending
+from shared.contract import read_request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from shared.authorization import Authorization, Lease
     from shared.contract import AuthorizationId
@@ -39,6 +39,12 @@ SENTENCES: Final = {
     "listing_failed": "Account A's listing of the ECR could not be read: nothing is taken as gone.",
     "listing_empty": "Account A's listing is empty and was not before: nothing is taken as gone.",
     "unreadable": "A row cannot be read: {ticket}.",
+    "unpublished": "Result {ticket} was made on {since} and is not on the topic.",
+    "note_unreadable": "The clean-up's own note cannot be read: this run looks, and begins anew.",
+    "only_in_a": "Account A lists a grant, given on {since}, that account B does not show.",
+    "only_in_b": "Account B shows a grant, given on {since}, that account A does not list.",
+    "missing_in_b": "A live lease ({ticket}) asks for a grant that account B does not show.",
+    "other_time": "Account B shows the grant as given on {since}, and {ticket}.",
 }
 GONE_CODES: Final = ("instance_not_found",)
 
@@ -71,8 +77,10 @@ class Shown:
         self.places.add((of.instance_id, of.instance_region_id))
 
     def add_association(self, of: AuthorizationId, association_id: str) -> None:
-        """A row of the associations, or of the child instances."""
-        self.associations[of.key] = (*self.associations.get(of.key, ()), association_id)
+        """A row of the associations, or of the child instances; two pages may show one row."""
+        known = self.associations.get(of.key, ())
+        if association_id not in known:
+            self.associations[of.key] = (*known, association_id)
 
     @property
     def rows(self) -> int:
@@ -117,23 +125,27 @@ class Comparison:
         shown: Account A's view.
         registry: The rules, freezes and exemptions.
         now: The time.
+        has_moved: Something was done about the authorization with this key since the listing began,
+            whatever its record still says of that. Asked only where there is a difference.
     """
 
     shown: Shown
     registry: Registry
     now: datetime
+    has_moved: Callable[[str], bool] = lambda _: False
 
     def known(self, record: Authorization) -> Iterator[Finding]:
         """What is found about an authorization that the ledger knows."""
         yield from self._expired(record)
-        yield from self._stuck(record)
         if record.live_leases:
             yield from self._unverified(record)
         if record.live_leases and not self.shown.exists:
             if self.registry.rules(record.id).ecr_gone:
                 yield self._moot("ecr_gone", record)
-        elif not _is_in_motion(record, self.shown.at):
-            yield from self._drift(record)
+        elif not is_in_motion(record, self.shown.at):
+            differences = list(self._drift(record))
+            if differences and not self.has_moved(record.id.key):
+                yield from differences
 
     def stranger(self, of: AuthorizationId) -> Iterator[Finding]:
         """What is found about one that account A shows and the ledger does not know."""
@@ -170,30 +182,16 @@ class Comparison:
             name = "attached_without_grant" if is_attached else "missing"
         repairs = self.registry.rules(of).missing == "repair" and name != "owner_mismatch"
         attach = any(lease.attach for lease in live)
-        request = {**self._grant(of, attach=attach), "ticket": live[-1].ticket}
-        yield Finding(name, of.key, ticket=_tickets(record), request=request, looks=repairs)
+        request = mending.grant(of, self.now, attach=attach, ticket=live[-1].ticket)
+        yield Finding(name, of.key, ticket=tickets(record), request=request, looks=repairs)
 
     def _expired(self, record: Authorization) -> Iterator[Finding]:
         for lease in record.live_leases:
             if lease.expires_at is None or lease.expires_at > self.now:
                 continue
-            request = {
-                **self._revoke(record.id, lease.id),
-                "ticket": lease.ticket,
-                "request_id": _request_id("expired", record.id, lease.id, self.now),
-                "reason": f"The lease ended on {lease.expires_at.isoformat(' ', 'minutes')}",
-            }
+            request = mending.end_of(record.id, lease, self.now)
             asks = self._may_ask(request, lease.id, is_known=True)
             yield Finding("expired", record.id.key, lease.expires_at, lease.ticket, request, asks)
-
-    def _stuck(self, record: Authorization) -> Iterator[Finding]:
-        hours = self.registry.rules(record.id).stuck_hours
-        for entry in record.open:
-            lease = record.lease(entry.lease)
-            begun = lease.since if lease and entry.action == "grant" else None
-            since = begun or (lease.ended_at if lease else record.cleared_at)
-            if hours and since and self.now - since >= timedelta(hours=hours):
-                yield Finding("stuck", record.id.key, since, entry.request_id)
 
     def _unverified(self, record: Authorization) -> Iterator[Finding]:
         rules, code = self.registry.rules(record.id), record.unverified
@@ -203,20 +201,21 @@ class Comparison:
             yield Finding("cannot_verify", record.id.key, ticket=code)
 
     def _moot(self, name: str, record: Authorization) -> Finding:
-        request = self._revoke(record.id, ALL_LEASES)
-        return Finding(name, record.id.key, ticket=_tickets(record), request=request)
+        request = mending.revoke_of_all(record.id, self.now)
+        return Finding(name, record.id.key, ticket=tickets(record), request=request)
 
     def _stale(self, of: AuthorizationId, since: datetime | None) -> Iterator[Finding]:
         days = self.registry.rules(of).not_attached_days
         if days and since and self.now - since >= timedelta(days=days):
-            yield Finding("stale_not_attached", of.key, since, request=self._revoke(of, ALL_LEASES))
+            request = mending.revoke_of_all(of, self.now)
+            yield Finding("stale_not_attached", of.key, since, request=request)
 
     def _unheld(self, name: str, of: AuthorizationId) -> Finding:
         """Access that no lease holds: reported, adopted or revoked, as the registry says."""
         rules = self.registry.rules(of)
-        request = self._revoke(of)
+        request = mending.revoke_of_stray(of, self.now)
         if rules.unmanaged == "adopt":
-            request = self._grant(of, attach=of.key in self.shown.associations)
+            request = mending.grant(of, self.now, attach=of.key in self.shown.associations)
         known = name == "left_behind"
         asks = rules.unmanaged != "report" and self._may_ask(request, None, is_known=known)
         return Finding(name, of.key, self.shown.grants.get(of.key), request=request, asks=asks)
@@ -230,29 +229,6 @@ class Comparison:
             return False
         wanted = policy.with_end(request, self.registry, self.now)
         return policy.refusal(wanted, self.registry, self.now, is_known=is_known) is None
-
-    def _revoke(self, of: AuthorizationId, lease: str | None = None) -> dict[str, Any]:
-        """A revoke of `lease`; without one it ends none, and takes away what no lease holds."""
-        request_id = _request_id("stray", of, "", self.now)
-        return {
-            **of.model_dump(),
-            "request_id": request_id,
-            "action": "revoke",
-            "ticket": "clean-up",
-            "requester": "clean-up",
-            "lease": lease or request_id,
-        }
-
-    def _grant(self, of: AuthorizationId, *, attach: bool) -> dict[str, Any]:
-        """A lease that holds what is there, or asks for what is not."""
-        return {
-            **of.model_dump(),
-            "request_id": _request_id("adopted", of, "", self.now),
-            "action": "grant",
-            "ticket": "clean-up",
-            "requester": "clean-up",
-            "attach": attach,
-        }
 
 
 def warnings(
@@ -275,13 +251,7 @@ def warnings(
             yield lease, min(due)
 
 
-def _request_id(what: str, of: AuthorizationId, lease: str, now: datetime) -> str:
-    """The same for a whole day: overlapping runs ask once, and what failed is asked again."""
-    words = "\n".join((of.key, lease, now.date().isoformat()))
-    return f"{what}-{sha256(words.encode()).hexdigest()[:24]}"
-
-
-def _is_in_motion(record: Authorization, listed_at: datetime) -> bool:
+def is_in_motion(record: Authorization, listed_at: datetime) -> bool:
     """Somebody is at work on it, or was when account A was being listed."""
     if record.open or record.lock is not None:
         return True
@@ -294,5 +264,6 @@ def _touched(record: Authorization) -> Iterable[datetime]:
     return [at for at in found if at is not None]
 
 
-def _tickets(record: Authorization) -> str:
+def tickets(record: Authorization) -> str:
+    """Whose leases hold it."""
     return ", ".join(lease.ticket for lease in record.live_leases)

@@ -1,16 +1,22 @@
-"""What the clean-up notes on the ledger: its run, what that has found, the brake, the reports."""
+"""What the clean-up notes on the ledger: its run, what that has found, the brake, the reports.
+
+A note that cannot be read (corrupt, or of a release that writes another form) is never taken as
+licence to ask: who reads it is told so, looks only, and writes it anew.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationError
 
 from shared.contract import Model as Strict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from shared.audit import Trail
     from shared.ledger import Ledger
@@ -20,6 +26,8 @@ RUN: Final = "cleanup/run"
 BRAKE: Final = "cleanup/brake"
 LAST_REPORT: Final = "cleanup/report"
 _REPORT: Final = "cleanup/report/"
+BOOKS: Final = "requests"
+"""Stands among what a run looks at for the requests and results of the ledger."""
 
 Noted = TypeVar("Noted", bound=Strict)
 
@@ -40,11 +48,28 @@ class Told(Model):
 
 
 class Found(Model):
-    """What a run has found on one ECR, and what it would ask for."""
+    """What a run has found on one ECR.
+
+    Args:
+        parts: The digests of the parts of its list, each noted by itself: what is to be done is
+            as long as it is, and never held as a whole.
+        told: The first findings.
+    """
+
+    parts: tuple[str, ...] = ()
+    told: tuple[Told, ...] = ()
+
+
+class Part(Model):
+    """One part of what a run would ask for, and of what it would have looked at again."""
 
     requests: tuple[dict[str, Any], ...] = ()
     looks: tuple[str, ...] = ()
-    told: tuple[Told, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Of what is asked for; the same on another day."""
+        return sha256("\n".join(_line(one) for one in self.requests).encode()).hexdigest()[:16]
 
 
 class CleanupRun(Model):
@@ -54,15 +79,17 @@ class CleanupRun(Model):
         id: Its name: when it was begun, and which one it is.
         observes: Why it asks for nothing, if it only looks.
         slot: Where its rows are: those of a run that is braked stay as they are.
-        ecrs: All that it looks at.
+        ecrs: All that it looks at: the ECRs, and `requests`.
         pending: Those that are still to be looked at.
         tries: How often the first of them could not be listed for now.
         seen: Authorizations with access, or a lease that wants it.
         wanted: Revokes and adoptions that are due.
+        cursor: How many parts of its list are asked for; None before it is decided.
+        looked_to: The last authorization that was looked at again: the next run goes on there.
         counts: How often each finding was made.
         ages: Grants by age in days, at most so many.
         ends: Leases by days to their end, at most so many; `none` for those without.
-        outcome: `observed`, `braked`, `asked`; None while it runs.
+        outcome: `observed`, `braked`, `asked`, `stopped`; None while it runs.
         digest: Of all that it would ask for: what an operator releases.
         told: The first findings, as everybody is told of them.
         is_told: Everybody has been told of it.
@@ -80,6 +107,8 @@ class CleanupRun(Model):
     asked: int = 0
     looked: int = 0
     warned: int = 0
+    cursor: int | None = None
+    looked_to: str = ""
     counts: dict[str, int] = Field(default_factory=dict)
     ages: dict[str, int] = Field(default_factory=dict)
     ends: dict[str, int] = Field(default_factory=dict)
@@ -91,18 +120,35 @@ class CleanupRun(Model):
 
 
 class BrakeOn(Model):
-    """A run that was stopped, until an operator releases its list or drops it."""
+    """A run that was stopped, until an operator releases its list or drops it.
+
+    Args:
+        run: The run.
+        digest: Of its list.
+        released_by: The operator who released it.
+        dropped_by: The operator who dropped it.
+        cursor: How many parts of the released list are asked for.
+        asked: How many requests that were.
+        is_over: All of it is asked for, or nothing of it ever will be.
+    """
 
     run: CleanupRun
     digest: str
     released_by: str | None = None
     dropped_by: str | None = None
+    cursor: int = 0
+    asked: int = 0
     is_over: bool = False
 
     @property
     def holds(self) -> bool:
         """It waits for an operator."""
         return not (self.is_over or self.released_by or self.dropped_by)
+
+    @property
+    def is_open(self) -> bool:
+        """It waits for an operator, or for its released list to be asked for."""
+        return not (self.is_over or self.dropped_by)
 
 
 class Rows(Model):
@@ -116,15 +162,58 @@ class NoSuchBrake(ValueError):
     """There is no brake for this list that waits for an operator."""
 
 
-def noted(ledger: Ledger, key: str, kind: type[Noted]) -> tuple[Noted, int] | None:
-    """What is noted under a key, and its version."""
+class UnreadableNote(ValueError):
+    """A note is corrupt, or of another form than this release knows, or is not there at all."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the ledger's note {key} cannot be read")
+        self.key = key
+
+
+@dataclass(frozen=True)
+class Note(Generic[Noted]):
+    """What is noted under a key: None where nothing is, or nothing that can be read.
+
+    Args:
+        document: What is noted.
+        version: What a change has to name; 0 where nothing is there.
+    """
+
+    document: Noted | None
+    version: int
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Something is there, and nobody knows what."""
+        return self.document is None and self.version > 0
+
+
+def noted(ledger: Ledger, key: str, kind: type[Noted]) -> Note[Noted]:
+    """What is noted under a key."""
     known = ledger.note(key)
-    return (kind.model_validate_json(known[0]), known[1]) if known else None
+    if known is None:
+        return Note(None, 0)
+    try:
+        return Note(kind.model_validate_json(known[0]), known[1])
+    except ValidationError:
+        return Note(None, known[1])
+
+
+def _certain(ledger: Ledger, key: str, kind: type[Noted]) -> Noted:
+    document = noted(ledger, key, kind).document
+    if document is None:
+        raise UnreadableNote(key)
+    return document
 
 
 def found_key(slot: int, ecr_id: str) -> str:
     """Where what a run has found on an ECR is noted."""
     return f"cleanup/found/{slot}/{ecr_id}"
+
+
+def part_key(slot: int, ecr_id: str, number: int) -> str:
+    """Where a part of what it would ask for there is noted."""
+    return f"{found_key(slot, ecr_id)}/{number:06d}"
 
 
 def rows_key(ecr_id: str) -> str:
@@ -138,33 +227,58 @@ def report_key(at: datetime) -> str:
 
 
 def report(ledger: Ledger, day: str | None = None) -> CleanupRun | None:
-    """The last finished run of a day (`2026-11-24`), or of all."""
-    known = noted(ledger, _REPORT + day if day else LAST_REPORT, CleanupRun)
-    return known[0] if known else None
+    """The last finished run of a day (`2026-11-24`), or of all. Raises UnreadableNote."""
+    key = _REPORT + day if day else LAST_REPORT
+    known = noted(ledger, key, CleanupRun)
+    if known.is_unreadable:
+        raise UnreadableNote(key)
+    return known.document
 
 
-def told(ledger: Ledger, run: CleanupRun) -> list[Told]:
-    """The findings of the last finished run, as far as they are kept."""
-    return [one for found in each_found(ledger, run) for one in found.told]
-
-
-def asks_of(ledger: Ledger, run: CleanupRun) -> list[dict[str, Any]]:
-    """What a run would ask for."""
-    return [one for found in each_found(ledger, run) for one in found.requests]
-
-
-def each_found(ledger: Ledger, run: CleanupRun) -> Iterator[Found]:
-    """What a run has found, ECR by ECR."""
+def each_told(ledger: Ledger, run: CleanupRun) -> Iterator[Told]:
+    """The findings of the last finished run, as far as they are kept and can be read."""
     for ecr_id in run.ecrs:
-        known = noted(ledger, found_key(run.slot, ecr_id), Found)
-        if known is not None:
-            yield known[0]
+        found = noted(ledger, found_key(run.slot, ecr_id), Found).document
+        yield from found.told if found else ()
+
+
+def list_digest(ledger: Ledger, run: CleanupRun) -> str:
+    """Of all that a run would ask for, part by part. Raises UnreadableNote."""
+    lines: list[str] = []
+    for ecr_id in run.ecrs:
+        lines += _certain(ledger, found_key(run.slot, ecr_id), Found).parts
+    return sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def each_part(ledger: Ledger, run: CleanupRun, start: int = 0) -> Iterator[Part]:
+    """What a run would ask for, from a part on; each is the one that was found.
+
+    Raises:
+        UnreadableNote: One is not there, cannot be read, or is another one.
+    """
+    before = 0
+    for ecr_id in run.ecrs:
+        parts = _certain(ledger, found_key(run.slot, ecr_id), Found).parts
+        for number in range(max(0, start - before), len(parts)):
+            key = part_key(run.slot, ecr_id, number)
+            part = _certain(ledger, key, Part)
+            if part.digest != parts[number]:
+                raise UnreadableNote(key)
+            yield part
+        before += len(parts)
+
+
+def asks_of(ledger: Ledger, run: CleanupRun) -> Iterable[dict[str, Any]]:
+    """What a run would ask for. Raises UnreadableNote."""
+    return (one for part in each_part(ledger, run) for one in part.requests)
 
 
 def brake_on(ledger: Ledger) -> BrakeOn | None:
-    """The brake that waits for an operator, if one does."""
+    """The brake that waits for an operator, if one does. Raises UnreadableNote."""
     known = noted(ledger, BRAKE, BrakeOn)
-    return known[0] if known and known[0].holds else None
+    if known.is_unreadable:
+        raise UnreadableNote(BRAKE)
+    return known.document if known.document and known.document.holds else None
 
 
 def decide(ledger: Ledger, trail: Trail, digest: str, operator: str, *, release: bool) -> None:
@@ -174,10 +288,19 @@ def decide(ledger: Ledger, trail: Trail, digest: str, operator: str, *, release:
         NoSuchBrake: No list with this digest waits.
     """
     known = noted(ledger, BRAKE, BrakeOn)
-    if known is None or not known[0].holds or known[0].digest != digest:
+    brake = known.document
+    if brake is None or not brake.holds or brake.digest != digest:
         raise NoSuchBrake(f"no brake with the digest {digest} waits for an operator")
     name = "released_by" if release else "dropped_by"
-    changed = known[0].model_copy(update={name: operator})
+    changed = brake.model_copy(update={name: operator})
     trail.note(CHAIN, name.replace("_by", ""), digest=digest, operator=operator)
-    if not ledger.put_note(BRAKE, changed.model_dump_json(exclude_none=True), known[1]):
+    if not ledger.put_note(BRAKE, changed.model_dump_json(exclude_none=True), known.version):
         raise NoSuchBrake("the brake has changed meanwhile: look at it again")
+
+
+def _line(request: dict[str, Any]) -> str:
+    """What a request asks for; a stray's revoke names itself as its lease, day by day another."""
+    lease = request.get("lease")
+    names = ("action", "ecr_id", "instance_id", "instance_region_id", "instance_owner_uid")
+    own = "" if lease == request.get("request_id") else lease
+    return " ".join([*(str(request.get(name)) for name in names), str(own)])

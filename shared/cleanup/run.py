@@ -4,26 +4,28 @@ one ECR after the other, as far as the time reaches; the next invocation goes on
     account A's listings and the ledger ── findings, warnings ── what is to be asked for, noted
 then, of the whole run
     too much at once?  ── the brake: nothing is asked for, until an operator releases that list
-    else               ── each as a request on the request queue: one path, one audit
+    else               ── part by part onto the request queue: one path, one audit
 
-What is noted in between is one row for each ECR, so that a run costs no more memory for having
-more of them. Two runs at once do no harm: the one that loses a conditional write stops.
+What is noted in between is one row for each ECR and one for each part of its list, so that a run
+costs no more memory for having more of them. Two runs at once do no harm: the one that loses a
+conditional write stops.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import timedelta
-from hashlib import sha256
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from shared.announce import expiring
+from shared.cleanup import books
+from shared.cleanup.asking import MOST_LOOKS, Asking, Frozen
 from shared.cleanup.findings import Comparison, Finding, Shown, warnings
 from shared.cleanup.notes import (
+    BOOKS,
     BRAKE,
     CHAIN,
     LAST_REPORT,
@@ -32,26 +34,29 @@ from shared.cleanup.notes import (
     CleanupRun,
     Rows,
     Told,
-    asks_of,
-    each_found,
+    UnreadableNote,
+    each_told,
     found_key,
+    list_digest,
     noted,
+    part_key,
     report_key,
     rows_key,
 )
 from shared.cleanup.tally import Tally
-from shared.cloud.errors import CloudFailure, NotNow, Refused
-from shared.contract import AuthorizationId, Wake
+from shared.cleanup.telling import MOST_PUBLISHED, tell
+from shared.cleanup.view import View, each_ecr, unknown
+from shared.cloud.errors import CloudFailure, NotNow
 from shared.ledger import LedgerUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from shared.announce import Announcer, Publish
     from shared.audit import Trail
     from shared.authorization import Authorization
-    from shared.cleanup.notes import Noted
+    from shared.cleanup.notes import Note, Noted, Part
     from shared.cloud.credentials import Credentials
     from shared.cloud.listings import Listings
     from shared.contract import Model
@@ -61,14 +66,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_NO_ECR: Final = "ResourceNotFound.EcrId"
-_PAGE: Final = 500
-_MOST_PUBLISHED: Final = 40
-_ATTACH_LATER_SECONDS: Final = 30
-_NOT_TOLD: Final = {"id", "outcome", "ecrs", "pending", "slot", "tries", "told", "is_told"}
-_MOST_ASKED: Final = 2000
-_MOST_LOOKS: Final = 200
-"""In one run: as many as one invocation has the time for. The rest is found again."""
 _MOST_TRIES: Final = 5
 _TOO_OLD: Final = timedelta(days=1)
 """A run that lay for so long is begun anew: what it has found is no news."""
@@ -112,8 +109,26 @@ class Cleanup:
     now: Callable[[], datetime]
     is_late: Callable[[], bool] = lambda: False
 
+    @property
+    def view(self) -> View:
+        """Account A's."""
+        return View(self.ledger, self.listings, self.credentials, self.registry, self.now)
+
+    @property
+    def asking(self) -> Asking:
+        """The way onto the request queue."""
+        return Asking(
+            ledger=self.ledger,
+            registry=self.registry,
+            trail=self.trail,
+            send=self.send,
+            requests=self.requests,
+            attachments=self.attachments,
+            now=self.now,
+        )
+
     def run(self, *, dry: bool = False) -> CleanupRun:
-        """Go on with the run, or begin one; `pending` of what it gives is empty when it is over.
+        """Go on with the run, or begin one; `outcome` of what it gives is None until it is over.
 
         Args:
             dry: It only looks and reports, if it is begun now.
@@ -126,21 +141,18 @@ class Cleanup:
             if released is not None:
                 return released  # a new run would find the same again until it has been done
             run, version = self._begun(dry=dry)
-            while run.pending and not self.is_late():
-                looked = self._look(run)
-                version = self._put(RUN, looked, version)
-                if looked.pending == run.pending:
-                    return looked  # the cloud asks for patience: the next invocation goes on
-                run = looked
-            if not run.pending:
-                run = self._decided(run)
-                version = self._put(RUN, run, version)
+            while run.outcome is None and not self.is_late():
+                gone_on = self._gone_on(run)
+                version = self._put(RUN, gone_on, version)
+                if gone_on.tries > run.tries:
+                    return gone_on  # the cloud asks for patience: the next invocation goes on
+                run = gone_on
+            if run.outcome is not None:
                 self._tell_all(run, version)
         except AnotherRun:
             log.info("cleanup_left_to_another_run")
-            found = self._noted(RUN, CleanupRun)
-            assert found is not None  # noqa: S101 -- the other one has put it there
-            return found[0]
+            nobody_knows = CleanupRun(id="another", started_at=self.now())
+            return noted(self.ledger, RUN, CleanupRun).document or nobody_knows
         log.info(
             "cleaned_up", run=run.id, outcome=run.outcome, left=len(run.pending), seen=run.seen
         )
@@ -149,47 +161,75 @@ class Cleanup:
     # The run -------------------------------------------------------------------------------------
 
     def _begun(self, *, dry: bool) -> tuple[CleanupRun, int]:
-        known = self._noted(RUN, CleanupRun)
-        if known is not None and known[0].outcome is not None and not known[0].is_told:
-            known = known[0], self._tell_all(*known)
+        known, brake = self._noted(RUN, CleanupRun), self._noted(BRAKE, BrakeOn)
+        last, version = known.document, known.version
+        if last is not None and last.outcome is not None and not last.is_told:
+            version = self._tell_all(last, version)
         now = self.now()
-        if known is not None and known[0].outcome is None and not dry:
-            age = now - known[0].started_at
-            if timedelta() <= age < _TOO_OLD:
-                return known
-        brake = self._noted(BRAKE, BrakeOn)
-        braked = brake is not None and brake[0].holds
-        observes = (
-            "a dry run was asked for"
-            if dry
-            else "it is the first run"
-            if self.ledger.note(LAST_REPORT) is None
-            else "the registry says so"
-            if self.registry.cleanup.observe
-            else "an operator has to release or drop what was braked"
-            if braked
-            else None
-        )
-        ecrs, version = tuple(self._ecrs()), known[1] if known else 0
+        if last is not None and last.outcome is None and not dry and _is_recent(last, now):
+            return self._still_whole(last), version
+        held = brake.document is not None and not brake.document.is_over
+        ecrs = tuple(each_ecr(self.ledger, self.registry))
+        unreadable = [name for name, it in ((RUN, known), (BRAKE, brake)) if it.is_unreadable]
+        for name in unreadable:
+            log.error("note_unreadable", note=name)
+            self.trail.note(CHAIN, "note unreadable", note=name)
         run = CleanupRun(
             id=f"{now:%Y%m%dT%H%M%S}-{version}",
             started_at=now,
-            observes=observes,
-            slot=1 - brake[0].run.slot if brake and not brake[0].is_over else 0,
-            ecrs=ecrs,
-            pending=ecrs,
+            observes=self._why_it_observes(brake, dry=dry, unreadable=unreadable),
+            slot=1 - brake.document.run.slot if brake.document and held else 0,
+            ecrs=(*ecrs, BOOKS),
+            pending=(*ecrs, BOOKS),
+            looked_to=last.looked_to if last is not None else "",
+            counts={"note_unreadable": len(unreadable)} if unreadable else {},
         )
         return run, self._put(RUN, run, version)
 
-    def _ecrs(self) -> Iterator[str]:
-        """All ECRs that the registry names, and those that only the ledger still knows."""
-        yield from sorted(self.registry.ecrs)
-        last = ""
-        while page := self.ledger.authorizations("", last, 1):
-            ecr_id = page[0][0].split(":")[0]
-            if ecr_id not in self.registry.ecrs:
-                yield ecr_id
-            last = f"{ecr_id}:\x7e"
+    def _why_it_observes(
+        self, brake: Note[BrakeOn], *, dry: bool, unreadable: list[str]
+    ) -> str | None:
+        if dry:
+            return "a dry run was asked for"
+        if self.ledger.note(LAST_REPORT) is None:
+            return "it is the first run"
+        if self.registry.cleanup.observe:
+            return "the registry says so"
+        if unreadable:
+            return f"what is noted under {' and '.join(unreadable)} cannot be read"
+        if brake.document is not None and brake.document.is_open:
+            return "an operator has to release or drop what was braked"
+        return None
+
+    def _still_whole(self, run: CleanupRun) -> CleanupRun:
+        """A run that goes on asking asks for the list that it has counted, or for nothing more."""
+        return run if run.cursor is None or self._is_list_of(run) else self._stopped(run)
+
+    def _is_list_of(self, run: CleanupRun) -> bool:
+        try:
+            return list_digest(self.ledger, run) == run.digest
+        except UnreadableNote:
+            log.exception("list_unreadable", run=run.id)
+            return False
+
+    def _stopped(self, run: CleanupRun) -> CleanupRun:
+        """Its list is not what it was: the next run finds all anew."""
+        self.trail.note(CHAIN, "stopped", run=run.id, asked=run.asked)
+        counts = {**run.counts, "note_unreadable": run.counts.get("note_unreadable", 0) + 1}
+        ended = {"outcome": "stopped", "counts": counts, "finished_at": self.now()}
+        return run.model_copy(update=ended)
+
+    def _gone_on(self, run: CleanupRun) -> CleanupRun:
+        """The run one step further: an ECR, the decision, or a part of its list."""
+        if run.outcome is not None:
+            return run
+        if run.pending:
+            return self._look(run)
+        try:
+            return self._decided(run) if run.cursor is None else self._asked(run, run.cursor)
+        except UnreadableNote:
+            log.exception("list_unreadable", run=run.id)
+            return self._stopped(run)
 
     def _look(self, run: CleanupRun) -> CleanupRun:
         """The run once the next ECR has been looked at, or once more not."""
@@ -200,72 +240,45 @@ class Cleanup:
             if run.tries < _MOST_TRIES:
                 log.info("listing_put_off", ecr_id=ecr_id, code=failure.cloud_code)
                 return run.model_copy(update={"tries": run.tries + 1})
-            shown, troubles = _unknown(ecr_id, self.now(), failure)
-        tally = Tally(ecr_id, Comparison(shown, self.registry, self.now()), troubles)
+            shown, troubles = unknown(ecr_id, self.now(), failure)
+
+        def keep(number: int, part: Part) -> None:
+            self._overwrite(part_key(run.slot, ecr_id, number), part)
+
+        def has_moved(key: str) -> bool:
+            return self.view.has_moved(key, shown.at)
+
+        comparison = Comparison(shown, self.registry, self.now(), has_moved)
+        tally = Tally(ecr_id, comparison, troubles, keep)
         warned = 0
         for record in self._compared(tally):
             if run.observes is None:
                 warned += self._warned(record)
         tally.add_strangers()
-        self._overwrite(found_key(run.slot, ecr_id), tally.found)
+        self._overwrite(found_key(run.slot, ecr_id), tally.found())
         if shown.is_whole and shown.exists:
             self._overwrite(rows_key(ecr_id), Rows(rows=shown.rows, at=shown.at))
-        changed = tally.counted(run)
-        return changed.model_copy(
-            update={"pending": rest, "tries": 0, "warned": run.warned + warned}
-        )
+        update = {"pending": rest, "tries": 0, "warned": run.warned + warned}
+        return tally.counted(run).model_copy(update=update)
 
-    def _shown(self, ecr_id: str) -> tuple[Shown, list[Finding]]:
-        """Account A's view; one that failed or is suddenly empty says nothing of what is gone."""
-        at = self.now()
-        ecr = self.registry.ecrs.get(ecr_id)
-        if ecr is None:
-            return Shown(at, is_whole=False), []
-        try:
-            shown = self._listed(ecr_id, ecr.owner_uid, at)
-        except NotNow:
-            raise
-        except CloudFailure as failure:
-            return _unknown(ecr_id, at, failure)
-        if shown.rows == 0 and shown.exists and self._is_suspicious(ecr_id, at):
-            return Shown(at, is_whole=False), [Finding("listing_empty", ecr_id)]
-        return shown, []
-
-    def _listed(self, ecr_id: str, owner_uid: str, at: datetime) -> Shown:
-        """The listings; that the ECR itself is gone is believed only when it is asked for."""
-        try:
-            shown = self.listings.show(self.credentials(), ecr_id, owner_uid, at)
-        except Refused as refused:
-            if refused.cloud_code != _NO_ECR:
-                raise
-            shown = Shown(at, is_whole=False)
-        if shown.rows == 0 and not self.listings.exists(self.credentials(), ecr_id):
-            return Shown(at, is_whole=False, exists=False)
-        return shown
-
-    def _is_suspicious(self, ecr_id: str, at: datetime) -> bool:
-        """An empty listing: there were rows not long ago, and leases live that should be in it."""
-        before = self._noted(rows_key(ecr_id), Rows)
-        if before is None or before[0].rows == 0 or at - before[0].at > _TOO_OLD:
-            return False
-        return any(record and record.live_leases for _, record in self._records(ecr_id))
-
-    def _records(self, ecr_id: str) -> Iterator[tuple[str, Authorization | None]]:
-        """All authorizations of the ECR, page by page."""
-        last = ""
-        while page := self.ledger.authorizations(f"{ecr_id}:", last, _PAGE):
-            yield from page
-            last = page[-1][0]
+    def _shown(self, ecr_id: str) -> tuple[Shown, Iterable[Finding]]:
+        """Account A's view of an ECR; of the requests on the ledger, what lies there."""
+        if ecr_id != BOOKS:
+            return self.view.shown(ecr_id)
+        now = self.now()
+        return Shown(now, is_whole=False), books.lying(self.ledger, self.registry, now)
 
     def _compared(self, tally: Tally) -> Iterator[Authorization]:
         """Each authorization of the ECR that the ledger knows, once it is in the tally."""
-        for key, record in self._records(tally.ecr_id):
+        for key, record in self.view.records(tally.ecr_id):
             tally.met(key)
             if record is None:
                 tally.add(Finding("unreadable", key, ticket="the ledger's record"))
                 continue
             try:
                 tally.add_record(record)
+            except (LedgerUnavailable, AnotherRun):
+                raise
             except Exception:
                 log.exception("authorization_not_compared", subject=key)
                 tally.add(Finding("unreadable", key, ticket="see the log"))
@@ -293,122 +306,108 @@ class Cleanup:
     # What comes of it ----------------------------------------------------------------------------
 
     def _decided(self, run: CleanupRun) -> CleanupRun:
-        """The run once all that it may ask for is asked for, or the brake is on."""
-        told = self._first_findings(run)
-        run = run.model_copy(update={"finished_at": self.now(), "told": told})
-        asks = self._asks_of(run)
-        digest = _digest(asks)
-        brake = self.registry.cleanup.brake
+        """The run once it is known whether it may ask for its list. Raises UnreadableNote."""
+        run = run.model_copy(
+            update={
+                "finished_at": self.now(),
+                "told": self._first_findings(run),
+                "digest": list_digest(self.ledger, run),
+            }
+        )
         if run.observes is not None:
-            run = run.model_copy(update={"outcome": "observed", "digest": digest})
-        elif brake.stops(run.wanted, run.seen):
-            run = run.model_copy(update={"outcome": "braked", "digest": digest})
-            self._overwrite(BRAKE, BrakeOn(run=run, digest=digest))
-            self.trail.note(CHAIN, "braked", run=run.id, digest=digest, wanted=run.wanted)
-        else:
-            asked = self._ask(run, asks)
-            looked = self._look_again(run)
-            update = {"outcome": "asked", "digest": digest, "asked": asked, "looked": looked}
-            run = run.model_copy(update=update)
-        return run
+            self._set_aside_what_is_unreadable(run)
+            return run.model_copy(update={"outcome": "observed"})
+        if self.registry.cleanup.brake.stops(run.wanted, run.seen):
+            run = run.model_copy(update={"outcome": "braked"})
+            self._overwrite(BRAKE, BrakeOn(run=run, digest=run.digest or ""))
+            self.trail.note(CHAIN, "braked", run=run.id, digest=run.digest, wanted=run.wanted)
+            return run
+        return run.model_copy(update={"cursor": 0})
 
     def _first_findings(self, run: CleanupRun) -> tuple[Told, ...]:
         """What is told of a run in full; kept with it, so that it is the same ever after."""
-        told = (
-            one.model_copy(update={"request": None})
-            for found in (each_found(self.ledger, run) if run.counts else ())
-            for one in found.told
+        told = (one.model_copy(update={"request": None}) for one in each_told(self.ledger, run))
+        return tuple(islice(told if run.counts else (), MOST_PUBLISHED))
+
+    def _set_aside_what_is_unreadable(self, run: CleanupRun) -> None:
+        """A run has looked: where nobody knows what was braked, the next one decides anew."""
+        known = self._noted(BRAKE, BrakeOn)
+        if known.is_unreadable:
+            self._put(BRAKE, BrakeOn(run=run, digest="", is_over=True), known.version)
+
+    def _asked(self, run: CleanupRun, cursor: int) -> CleanupRun:
+        """The run once the next part of its list is asked for; over where there is none."""
+        part = next(self.asking.parts(run, cursor), None)
+        over = {"outcome": "asked", "finished_at": self.now()}
+        if part is None:
+            all_looked = {"looked_to": ""} if run.looked < MOST_LOOKS else {}
+            return run.model_copy(update={**over, **all_looked})
+        try:
+            asked = self.asking.ask(run, part)
+        except Frozen:
+            return run.model_copy(update=over)
+        looked = self.asking.look(run, part)
+        return run.model_copy(
+            update={
+                "cursor": cursor + 1,
+                "asked": run.asked + asked,
+                "looked": run.looked + len(looked),
+                "looked_to": looked[-1] if looked else run.looked_to,
+            }
         )
-        return tuple(islice(told, _MOST_PUBLISHED))
 
     def _tell_all(self, run: CleanupRun, version: int) -> int:
         """What was decided and noted is told; told again, it is the same to the byte."""
         if run.outcome == "braked":
-            self._tell("brake", run)
-        self._tell("swept", run)
+            tell(self.publish, self.source, "brake", run)
+        tell(self.publish, self.source, "swept", run)
         for key in (report_key(run.started_at), LAST_REPORT):
             self._overwrite(key, run)
         return self._put(RUN, run.model_copy(update={"is_told": True}), version)
 
+    # A released list -----------------------------------------------------------------------------
+
     def _ask_for_what_was_released(self) -> CleanupRun | None:
-        """The run that was braked and released, once its list is asked for."""
+        """The run that was braked and released, once its list is asked for, or time is over."""
         known = self._noted(BRAKE, BrakeOn)
-        if known is None or known[0].is_over or known[0].holds:
+        brake = known.document
+        if brake is None or brake.is_over or brake.holds:
             return None
-        brake, version = known
-        if brake.released_by is not None and self.registry.frozen(self.now()) is not None:
-            return None  # it waits for the freeze to end
-        asks = self._asks_of(brake.run) if brake.released_by is not None else []
-        if asks and _digest(asks) != brake.digest:
-            log.error("released_list_has_changed", run=brake.run.id)
-            asks = []
-        asked = self._ask(brake.run, asks)
-        self._put(BRAKE, brake.model_copy(update={"is_over": True}), version)
         if brake.released_by is None:
+            self._put(BRAKE, brake.model_copy(update={"is_over": True}), known.version)
             return None
-        return brake.run.model_copy(update={"outcome": "released", "asked": asked})
+        if self.registry.frozen(self.now()) is not None:
+            return None  # it waits for the freeze to end
+        try:
+            return self._released(brake, known.version)
+        except UnreadableNote:
+            log.exception("released_list_unreadable", run=brake.run.id)
+            self.trail.note(CHAIN, "list unreadable", run=brake.run.id, asked=brake.asked)
+            over = brake.model_copy(update={"is_over": True})
+            self._overwrite(BRAKE, over)
+            return None
 
-    def _asks_of(self, run: CleanupRun) -> list[dict[str, Any]]:
-        """What a run would ask for, as it is noted."""
-        return asks_of(self.ledger, run) if run.wanted else []
-
-    def _ask(self, run: CleanupRun, asks: list[dict[str, Any]]) -> int:
-        """Every request that is due and free is on the queue; asked twice it is done once.
-
-        Args:
-            run: Whose they are.
-            asks: The very list that was counted, or released.
-        """
-        asked, now = 0, self.now()
-        if self.registry.frozen(now) is not None:
-            return 0
-        for request in asks[:_MOST_ASKED]:
-            of = AuthorizationId(**{name: request[name] for name in AuthorizationId.model_fields})
-            if self.registry.exemption(of, request.get("lease"), now) is not None:
-                continue
-            if request["action"] == "grant" and now - run.started_at > _TOO_OLD:
-                continue  # what was to be adopted may be gone: it is looked for again
-            self.trail.note(of.key, "asked", run=run.id, request=request["request_id"])
-            self.send(self.requests, json.dumps(request))
-            asked += 1
-        return asked
-
-    def _look_again(self, run: CleanupRun) -> int:
-        """Both accounts are looked at anew, where the registry has what is missing repaired."""
-        looked = 0
-        for found in each_found(self.ledger, run) if run.counts else ():
-            for key in found.looks[: max(0, _MOST_LOOKS - looked)]:
-                of = AuthorizationId.of_key(key)
-                self.trail.note(key, "looked at again", run=run.id)
-                self.send(self.requests, Wake(wake=of, look=True).body())
-                # Account A's turn comes when account B's side is known: a lease lives.
-                self.send(self.attachments, Wake(wake=of).body(), _ATTACH_LATER_SECONDS)
-                looked += 1
-        return looked
-
-    def _tell(self, outcome: str, run: CleanupRun) -> None:
-        """What became of the run is on the topic, with the first findings in full."""
-        event = {
-            "specversion": "1.0",
-            "id": f"{run.id}/{outcome}",
-            "source": self.source,
-            "type": f"ecr.authorization.{outcome}",
-            "subject": CHAIN,
-            "time": (run.finished_at or run.started_at).isoformat(),
-            "datacontenttype": "application/json",
-            "data": {
-                "outcome": outcome,
-                "request_id": run.id,
-                "final": True,
-                **run.model_dump(mode="json", exclude_none=True, exclude=_NOT_TOLD),
-                "findings": [one.model_dump(exclude_none=True) for one in run.told],
-            },
-        }
-        self.publish(json.dumps(event, separators=(",", ":")), outcome)
+    def _released(self, brake: BrakeOn, version: int) -> CleanupRun | None:
+        """None where a freeze has begun meanwhile. Raises UnreadableNote."""
+        if list_digest(self.ledger, brake.run) != brake.digest:
+            raise UnreadableNote(found_key(brake.run.slot, "…"))
+        for part in self.asking.parts(brake.run, brake.cursor):
+            if self.is_late():
+                return brake.run.model_copy(update={"outcome": None, "asked": brake.asked})
+            try:
+                asked = self.asking.ask(brake.run, part)
+            except Frozen:
+                return None
+            done = {"cursor": brake.cursor + 1, "asked": brake.asked + asked}
+            brake = brake.model_copy(update=done)
+            version = self._put(BRAKE, brake, version)
+        self._put(BRAKE, brake.model_copy(update={"is_over": True}), version)
+        self.trail.note(CHAIN, "asked for what was released", run=brake.run.id, asked=brake.asked)
+        return brake.run.model_copy(update={"outcome": "released", "asked": brake.asked})
 
     # Notes ---------------------------------------------------------------------------------------
 
-    def _noted(self, key: str, kind: type[Noted]) -> tuple[Noted, int] | None:
+    def _noted(self, key: str, kind: type[Noted]) -> Note[Noted]:
         return noted(self.ledger, key, kind)
 
     def _put(self, key: str, document: Model, version: int) -> int:
@@ -422,13 +421,6 @@ class Cleanup:
         self._put(key, document, known[1] if known else 0)
 
 
-def _unknown(ecr_id: str, at: datetime, failure: CloudFailure) -> tuple[Shown, list[Finding]]:
-    return Shown(at, is_whole=False), [Finding("listing_failed", ecr_id, ticket=failure.cloud_code)]
-
-
-def _digest(asks: list[dict[str, Any]]) -> str:
-    """Of all requests that a run would make."""
-    names = sorted(
-        f"{one['action']} {one['instance_id']} {one['ecr_id']} {one.get('lease')}" for one in asks
-    )
-    return sha256("\n".join(names).encode()).hexdigest()[:16]
+def _is_recent(run: CleanupRun, now: datetime) -> bool:
+    """It was begun not long ago; one that was begun in the future has met a clock that jumped."""
+    return timedelta() <= now - run.started_at < _TOO_OLD

@@ -1,4 +1,4 @@
-"""Counts what is found on one ECR, and keeps what is to be done about it. Pure."""
+"""Counts what is found on one ECR, and keeps what is to be done about it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.cleanup.findings import Finding
-from shared.cleanup.notes import CleanupRun, Found, Told
+from shared.cleanup.notes import CleanupRun, Found, Part, Told
 from shared.contract import AuthorizationId
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from shared.authorization import Authorization
     from shared.cleanup.findings import Comparison
 
-_MOST_ASKED: Final = 2000
-"""Of one ECR in one run; the rest is found again by the next one."""
+_PART: Final = 100
+"""How many of a list are noted, and asked for, at once."""
 _MOST_TOLD: Final = 200
 """Findings of one ECR that are kept in full; the others are counted."""
 _LONGEST_SENTENCE: Final = 300
@@ -24,14 +26,29 @@ AGES: Final = (1, 7, 30, 90, 180, 365)
 
 
 class Tally:
-    """Counts the findings of one ECR, and keeps what is to be done about them."""
+    """Counts the findings of one ECR, and keeps what is to be done about them, part by part.
 
-    def __init__(self, ecr_id: str, comparison: Comparison, troubles: list[Finding]) -> None:
+    Args:
+        ecr_id: The ECR.
+        comparison: What finds.
+        troubles: What was found of the ECR itself.
+        keep: Notes the part of the list with this number.
+    """
+
+    def __init__(
+        self,
+        ecr_id: str,
+        comparison: Comparison,
+        troubles: Iterable[Finding],
+        keep: Callable[[int, Part], None],
+    ) -> None:
         self.ecr_id = ecr_id
         self._comparison = comparison
         shown = comparison.shown
         self._strangers = shown.grants.keys() | shown.associations.keys()
         self._shown: set[str] = set()
+        self._keep = keep
+        self._parts: list[str] = []
         self._requests: list[dict[str, Any]] = []
         self._looks: list[str] = []
         self._told: list[Told] = []
@@ -39,9 +56,10 @@ class Tally:
         self._counts: Counter[str] = Counter()
         self._ages: Counter[str] = Counter()
         self._ends: Counter[str] = Counter()
-        unreadable = [Finding("unreadable", ecr_id, ticket=row) for row in shown.unreadable]
-        for finding in (*troubles, *unreadable):
+        for finding in troubles:
             self.add(finding)
+        for row in shown.unreadable:
+            self.add(Finding("unreadable", ecr_id, ticket=row))
         for at in shown.grants.values():
             if at is not None:
                 self._ages[_column(comparison.now - at)] += 1
@@ -60,10 +78,11 @@ class Tally:
             )
         if finding.asks and finding.request is not None:
             self._wanted += 1
-            if len(self._requests) < _MOST_ASKED:
-                self._requests.append(finding.request)
-        if finding.looks and len(self._looks) < _MOST_ASKED:
+            self._requests.append(finding.request)
+        if finding.looks:
             self._looks.append(finding.key)
+        if len(self._requests) + len(self._looks) >= _PART:
+            self._end_part()
 
     def met(self, key: str) -> None:
         """The ledger knows this one, whether or not its record can be read."""
@@ -89,12 +108,17 @@ class Tally:
             for finding in self._comparison.stranger(AuthorizationId.of_key(key)):
                 self.add(finding)
 
-    @property
     def found(self) -> Found:
-        """What is kept of it."""
-        return Found(
-            requests=tuple(self._requests), looks=tuple(self._looks), told=tuple(self._told)
-        )
+        """What is kept of it, once all has been added."""
+        if self._requests or self._looks:
+            self._end_part()
+        return Found(parts=tuple(self._parts), told=tuple(self._told))
+
+    def _end_part(self) -> None:
+        part = Part(requests=tuple(self._requests), looks=tuple(self._looks))
+        self._keep(len(self._parts), part)
+        self._parts.append(part.digest)
+        self._requests, self._looks = [], []
 
     def counted(self, run: CleanupRun) -> CleanupRun:
         """The run with this ECR in its numbers."""

@@ -106,6 +106,15 @@ class Ledger(Book, TurnBook, Protocol):
     def put_note(self, key: str, text: str, version: int) -> bool:
         """Update if `version` is still the note's (0: put if absent); False where it is not."""
 
+    def notes(self, prefix: str, after: str, limit: int) -> list[tuple[str, str]]:
+        """Notes by their key: the key, and what is noted.
+
+        Args:
+            prefix: What their keys begin with.
+            after: The last key of the page before, or an empty string.
+            limit: How many at most.
+        """
+
     def add_result(self, record: ResultRecord) -> ResultRecord:
         """Put if absent: the record that is there now, be it this one or an earlier one."""
 

@@ -168,6 +168,12 @@ _PAGE: Final = (
     .limit(bindparam("most"))
 )
 _NOTE: Final = select(_notes.c.document, _notes.c.version).where(_notes.c.key == bindparam("of"))
+_NOTES: Final = (
+    select(_notes.c.key, _notes.c.document)
+    .where(_notes.c.key > bindparam("after"), _notes.c.key < bindparam("end"))
+    .order_by(_notes.c.key)
+    .limit(bindparam("most"))
+)
 _REWRITE: Final = (
     update(_notes)
     .where(_notes.c.key == bindparam("of"), _notes.c.version == bindparam("old"))
@@ -322,6 +328,13 @@ class SqlLedger:
             return self._inserted(_notes, {"key": key, "version": 1, "document": text})
         change = {"of": key, "old": version, "new": version + 1, "content": text}
         return self._replaced(_REWRITE, change)
+
+    def notes(self, prefix: str, after: str, limit: int) -> list[tuple[str, str]]:
+        """Notes by their key: the key, and what is noted."""
+        given = {"after": max(after, prefix), "end": prefix + _LAST, "most": limit}
+        with self._connection() as connection:
+            rows = connection.execute(_NOTES, given).all()
+        return [(row.key, row.document) for row in rows]
 
     # Results: the outbox -------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ def _trimmed(text: str) -> str:
     return text
 
 
+Days = Annotated[int, Field(ge=1, le=3650)]
 Line = Annotated[Text, AfterValidator(_trimmed)]
 
 
@@ -32,6 +33,7 @@ class CleanupRules(Model):
             both accounts looked at, which gives it back.
         not_attached_days: A grant is stale that has not been attached for so long.
         stuck_hours: A request is stale that has waited for its answer for so long.
+        unpublished_hours: A result is stale that was made so long ago and is not on the topic.
         ecr_gone: An ECR that account A does not show any more is reported.
         instance_gone: An instance that account B does not show any more is reported.
         cannot_verify: An account B that cannot be looked at is reported.
@@ -42,6 +44,7 @@ class CleanupRules(Model):
     missing: Literal["report", "repair"] = "report"
     not_attached_days: Annotated[int, Field(ge=1, le=3650)] | None = 30
     stuck_hours: Annotated[int, Field(ge=1, le=8760)] | None = 24
+    unpublished_hours: Annotated[int, Field(ge=1, le=8760)] | None = 1
     ecr_gone: bool = True
     instance_gone: bool = True
     cannot_verify: bool = True
@@ -114,9 +117,14 @@ class Exemption(Model):
 
 
 class Cleanup(Model):
-    """How the clean-up goes about it. `observe`: it looks and reports, and asks for nothing."""
+    """How the clean-up goes about it.
+
+    `observe`: it looks and reports, and asks for nothing. `audit_days`: each account B is asked
+    for its word on everything every so many days; null: only when an operator asks for it.
+    """
 
     observe: bool = False
+    audit_days: Days | None = None
     brake: Brake = Brake()
     rules: CleanupRules = CleanupRules()
     freezes: tuple[Freeze, ...] = ()

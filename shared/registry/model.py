@@ -19,7 +19,7 @@ from shared.contract import (
     Outcome,
     RegionId,
 )
-from shared.registry.cleaning import Cleanup, CleanupRules, Line
+from shared.registry.cleaning import Cleanup, CleanupRules, Days, Line
 from shared.registry.contradictions import Contradiction, contradictions
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from shared.registry.cleaning import Exemption, Freeze
 
 
-Days = Annotated[int, Field(ge=1, le=3650)]
 ByHand = Literal["wait", "dissociate", "refuse"]
 Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

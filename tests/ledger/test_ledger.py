@@ -342,3 +342,11 @@ def test_a_database_that_is_not_there_is_named_by_nothing_secret():
     with pytest.raises(LedgerUnavailable) as unavailable:
         SqlLedger("postgresql://ledger:s3cret@127.0.0.1:9/ledger")
     assert "s3cret" not in f"{unavailable.value!r}"
+
+
+def test_notes_are_told_page_by_page_by_their_keys(ledger):
+    for key in ("word/b:1", "word/a:2", "word/a:1", "words", "word/c"):
+        ledger.put_note(key, key.upper(), 0)
+    assert ledger.notes("word/a:", "", 9) == [("word/a:1", "WORD/A:1"), ("word/a:2", "WORD/A:2")]
+    assert ledger.notes("word/", "", 2) == ledger.notes("word/a:", "", 9)
+    assert [key for key, _ in ledger.notes("word/", "word/a:2", 9)] == ["word/b:1", "word/c"]

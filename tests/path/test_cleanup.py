@@ -52,6 +52,12 @@ def stray(system, instance="vpc-bp1payments0test"):
     system.cloud.ecr.grant(subject, "2000300040005000")
 
 
+def revoked_by_hand(system, instance="vpc-bp1payments0main"):
+    """Account B's people take a grant away by hand."""
+    (grant,) = [one for one in system.cloud.ecr.grants() if one.subject.instance_id == instance]
+    system.cloud.ecr.revoke(grant.subject)
+
+
 def standing(system):
     return {grant.subject.instance_id for grant in system.cloud.ecr.grants()}
 
@@ -146,11 +152,63 @@ def test_a_dry_run_by_payload_asks_for_nothing(system):
 
 @pytest.mark.parametrize(
     "event",
-    [b"[]", b"nonsense", b'{"payload": "awesome-fc"}', b'{"dryrun": true}', b'{"dry_run": 1}'],
+    [
+        b"[]",
+        b"nonsense",
+        b'{"payload": "awesome-fc"}',
+        b'{"dryrun": true}',
+        b'{"dry_run": 1}',
+        b'{"audit": "yes"}',
+    ],
 )
 def test_a_payload_that_is_not_understood_does_nothing(event):
     with pytest.raises(BadEvent):
         timer_options(event)
+
+
+# The full audit -----------------------------------------------------------------------------------
+
+
+def audited(system):
+    """The audit that an invocation by hand has begun, once the timer has brought it to its end."""
+    answer = system.clean('{"audit": true}')
+    while answer["audit"] and answer["audit"]["outcome"] is None:
+        system.settle(300)
+        system.clock.advance(660)
+        answer = system.clean()
+    return told(system, "audited")[-1]
+
+
+def test_a_full_audit_asks_each_account_b_and_changes_nothing(system):
+    system.post("grant_vpc")
+    system.post("grant_vbr")
+    system.settle()
+    stray(system)
+    system.clock.advance(600)
+    system.cloud.journal.clear()
+    ended = audited(system)
+    assert (ended["seen"], ended.get("counts", {})) == (3, {})
+    looks = [call for call in system.calls("vpc") if call.startswith("Describe")]
+    assert sorted(looks) == ["DescribeGrantRulesToEcr", *["DescribeVpcGrantRulesToEcr"] * 2]
+    changing = ("Grant", "Revoke", "Create", "Delete", "Attach", "Detach")
+    assert [call for call in system.calls("ecr") if call.startswith(changing)] == []
+    assert standing(system) == {
+        "vpc-bp1payments0main",
+        "vpc-bp1payments0test",
+        "vbr-bp1factory0line1",
+    }
+
+
+def test_an_audit_names_what_account_b_no_longer_shows_and_a_closed_account(system):
+    system.post("grant_vpc", attach=False)
+    system.post("grant_vbr", attach=False)
+    system.settle()
+    system.clock.advance(600)
+    revoked_by_hand(system)
+    account = system.cloud.world.account("3000400050006000")
+    account.roles.clear()  # the account is closed
+    assert audited(system)["counts"] == {"missing_in_b": 1, "cannot_verify": 1}
+    assert "vpc-bp1payments0main" not in standing(system)  # it looks, and repairs nothing
 
 
 def test_the_timer_of_s_yaml_runs_it(tmp_path):

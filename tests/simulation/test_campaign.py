@@ -13,9 +13,12 @@ from simulation import campaign
 from simulation.bugs import BUGS, planted
 from simulation.scenarios import SCENARIOS
 from simulation.schedule import Schedule, Simulation
+from simulation.tended import tended
+from simulation.tended_bugs import TENDED_BUGS
 
 RARE = {  # need more schedules than fit here: `make simulate` looks for them
     "a token for each request",
+    "what failed is asked for under the same id ever after",
 }
 
 
@@ -84,7 +87,14 @@ def test_random_schedules_break_nothing(number):
     assert tally.broken == []
 
 
-@pytest.mark.parametrize("name", sorted(set(BUGS) - RARE))
+@pytest.mark.parametrize("number", range(4))
+def test_schedules_that_the_timer_tends_break_nothing(number):
+    share = campaign.tending(10**9, 1000, number, 4)
+    tally = campaign.part(share, time.monotonic() + 60, print)
+    assert tally.broken == []
+
+
+@pytest.mark.parametrize("name", sorted(set(campaign.ALL_BUGS) - RARE))
 def test_a_planted_bug_is_caught(name):
     assert campaign.caught(name, 3000) is not None
 
@@ -95,10 +105,10 @@ def _form(function):
     return len(parameters) - len(named), named
 
 
-@pytest.mark.parametrize("name", sorted(BUGS))
+@pytest.mark.parametrize("name", sorted(campaign.ALL_BUGS))
 def test_a_planted_bug_is_called_like_what_it_replaces(name):
     """Else it would be caught for that, and not for what it does."""
-    for owner, attribute, replacement in BUGS[name]():
+    for owner, attribute, replacement in {**BUGS, **TENDED_BUGS}[name]():
         if callable(replacement):
             assert _form(replacement) == _form(owner.__dict__[attribute])
 
@@ -106,6 +116,14 @@ def test_a_planted_bug_is_called_like_what_it_replaces(name):
 def test_the_same_seed_gives_the_same_trace():
     for seed in range(20):
         first, second = (Simulation(campaign.sampled(seed), traced=True).run() for _ in range(2))
+        assert first.trace
+        assert first.trace == second.trace
+        assert first.reached == second.reached
+
+
+def test_the_same_tended_seed_gives_the_same_trace():
+    for seed in range(10):
+        first, second = (campaign.simulated(tended(seed), traced=True) for _ in range(2))
         assert first.trace
         assert first.trace == second.trace
         assert first.reached == second.reached

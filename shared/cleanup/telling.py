@@ -1,0 +1,43 @@
+"""What became of a run, for everybody: an event on the result topic."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from shared.cleanup.notes import CHAIN
+
+if TYPE_CHECKING:
+    from shared.announce import Publish
+    from shared.cleanup.notes import CleanupRun
+
+MOST_PUBLISHED: Final = 40
+"""Findings that are told in full."""
+_NOT_TOLD: Final = {
+    *("id", "outcome", "ecrs", "pending", "slot", "tries", "told", "is_told", "cursor"),
+    *("looked_to", "after", "asks_strangers", "waiting"),
+}
+
+
+def tell(publish: Publish, source: str, outcome: str, run: CleanupRun) -> None:
+    """What became of the run is on the topic, with the first findings in full.
+
+    Told again it is the same to the byte. May raise CloudFailure.
+    """
+    event = {
+        "specversion": "1.0",
+        "id": f"{run.id}/{outcome}",
+        "source": source,
+        "type": f"ecr.authorization.{outcome}",
+        "subject": CHAIN,
+        "time": (run.finished_at or run.started_at).isoformat(),
+        "datacontenttype": "application/json",
+        "data": {
+            "outcome": outcome,
+            "request_id": run.id,
+            "final": True,
+            **run.model_dump(mode="json", exclude_none=True, exclude=_NOT_TOLD),
+            "findings": [one.model_dump(exclude_none=True) for one in run.told],
+        },
+    }
+    publish(json.dumps(event, separators=(",", ":")), outcome)
