@@ -14,14 +14,14 @@ import time
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from pydantic import SecretStr
 
-from shared import onboarding
-from shared.external_ids import external_id
-from shared.registry import BadRegistry, load
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from shared.onboarding import Trust
 
 app = typer.Typer(
     help="Take an account B in; change the key of the ExternalIds.",
@@ -47,6 +47,8 @@ def add(  # noqa: PLR0913 -- the options of a command
     ] = False,
 ) -> None:
     """Print what account A and account B must deploy for one account B."""
+    from shared import onboarding
+
     secret = _secret(uid, use_next=use_next)
     region, account_a = _set("FC_REGION"), _set("FC_ACCOUNT_ID")
     known = _roles()
@@ -86,7 +88,9 @@ def rotate(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON")] = False,
 ) -> None:
     """Say how a change of keys stands, by asking every account B, and what is to be done next."""
-    found: list[onboarding.Trust] = []
+    from shared import onboarding
+
+    found: list[Trust] = []
     try:
         while True:
             began = time.monotonic()
@@ -145,6 +149,10 @@ def _invoked(function: str, after: str) -> dict[str, Any]:
 def _secret(uid: str, *, use_next: bool) -> SecretStr:
     if not re.fullmatch(r"[0-9]{16}", uid, re.ASCII):
         _fail("an account's id has 16 digits")
+    from pydantic import SecretStr
+
+    from shared.external_ids import external_id
+
     name = "EXTERNAL_ID_KEY_NEXT" if use_next else "EXTERNAL_ID_KEY"
     try:
         return external_id(SecretStr(_set(name)), uid)
@@ -153,6 +161,8 @@ def _secret(uid: str, *, use_next: bool) -> SecretStr:
 
 
 def _roles() -> list[str]:
+    from shared.registry import BadRegistry, load
+
     path = Path(os.environ.get("REGISTRY_FILE") or "registry.yaml")
     try:
         return [one.role_arn.lower() for one in load(path).accounts.values()]
