@@ -12,6 +12,8 @@ import structlog
 
 from functions.triggers import timer_options
 from functions.wiring import House, utc_now
+from shared.cleanup.gauges import gauges
+from shared.cleanup.notes import brake_on
 from shared.cleanup.run import Cleanup
 from shared.cloud.errors import CloudFailure
 from shared.cloud.listings import Listings
@@ -21,6 +23,8 @@ from shared.sweep import Sweep
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
+
+    from shared.cleanup.notes import CleanupRun
 
 log = structlog.get_logger()
 
@@ -43,9 +47,16 @@ class Cleaner:
         failure = self._sweep()
         cleaning = cleanup(self.house, is_late=lambda: self.house.now() > until)
         run = cleaning.run(dry=options.dry_run)
+        if run.outcome is not None:
+            log.info("gauges", **self._gauges(run))
         if failure is not None:
             raise failure
         return run.model_dump(mode="json", include={"id", "outcome", "pending", "seen", "asked"})
+
+    def _gauges(self, run: CleanupRun) -> dict[str, str | int | float]:
+        now, ledger = self.house.now(), self.house.ledger
+        oldest = next(iter(ledger.unfinished(now, 1)), None)
+        return gauges(run, brake_on(ledger), oldest, now)
 
     def _sweep(self) -> CloudFailure | None:
         """What keeps the sweep from its work keeps nothing else."""

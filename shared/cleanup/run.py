@@ -124,13 +124,13 @@ class Cleanup:
         try:
             released = self._ask_for_what_was_released()
             if released is not None:
-                return released  # a new run would find the same again until it has been done
+                return _logged(released)  # a new run would find the same until it has been done
             run, version = self._begun(dry=dry)
             while run.pending and not self.is_late():
                 looked = self._look(run)
                 version = self._put(RUN, looked, version)
                 if looked.pending == run.pending:
-                    return looked  # the cloud asks for patience: the next invocation goes on
+                    return _logged(looked)  # the cloud asks for patience: the next one goes on
                 run = looked
             if not run.pending:
                 run = self._decided(run)
@@ -141,10 +141,7 @@ class Cleanup:
             found = self._noted(RUN, CleanupRun)
             assert found is not None  # noqa: S101 -- the other one has put it there
             return found[0]
-        log.info(
-            "cleaned_up", run=run.id, outcome=run.outcome, left=len(run.pending), seen=run.seen
-        )
-        return run
+        return _logged(run)
 
     # The run -------------------------------------------------------------------------------------
 
@@ -198,7 +195,7 @@ class Cleanup:
             shown, troubles = self._shown(ecr_id)
         except NotNow as failure:
             if run.tries < _MOST_TRIES:
-                log.info("listing_put_off", ecr_id=ecr_id, code=failure.cloud_code)
+                log.info("listing_put_off", ecr_id=ecr_id, cloud_code=failure.cloud_code)
                 return run.model_copy(update={"tries": run.tries + 1})
             shown, troubles = _unknown(ecr_id, self.now(), failure)
         tally = Tally(ecr_id, Comparison(shown, self.registry, self.now()), troubles)
@@ -420,6 +417,18 @@ class Cleanup:
     def _overwrite(self, key: str, document: Model) -> None:
         known = self.ledger.note(key)
         self._put(key, document, known[1] if known else 0)
+
+
+def _logged(run: CleanupRun) -> CleanupRun:
+    log.info(
+        "cleaned_up",
+        run=run.id,
+        run_outcome=run.outcome,
+        left=len(run.pending),
+        seen=run.seen,
+        asked=run.asked,
+    )
+    return run
 
 
 def _unknown(ecr_id: str, at: datetime, failure: CloudFailure) -> tuple[Shown, list[Finding]]:
