@@ -224,3 +224,8 @@ def test_no_query_is_without_a_use():
     used = {alarm["query"] for alarm in ALARMS.values()}
     shown = {name for name, query in QUERIES.items() if query["chart"] != "none"}
     assert set(QUERIES) - used - shown == {"one_request"}
+
+
+def test_no_line_names_who_has_asked():
+    asked = json.loads((ROOT / "events" / "requests" / "grant_vpc.json").read_text())
+    assert asked["requester"] not in json.dumps(lines(), ensure_ascii=False)
