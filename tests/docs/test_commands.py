@@ -7,7 +7,6 @@ reason.
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import os
 import re
@@ -19,11 +18,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from infra.account import app as account_app
+from ecrauth.app import build
 from localcloud.cli import app as localcloud_app
 from simulation.wire.system import WireSystem
 from tests.docs.pages import PAGES, ROOT, Block, blocks, name
 
+ECRAUTH = build(plain=True)
 SHELL = ("sh", "bash", "console", "shell")
 PROGRAMS = ("make", "python", ".venv/bin/python", "ecrauth", "export", "s", "aliyun", "pg_dump")
 NOT_RUN = {
@@ -41,16 +41,6 @@ RUN = (
     "dead-letters list",
     "sweep --dry-run",
 )
-
-
-HAS_ECRAUTH = importlib.util.find_spec("ecrauth") is not None
-
-
-def ecrauth():
-    """The operators' commands, as a tree."""
-    if HAS_ECRAUTH:
-        return importlib.import_module("ecrauth.app").build(plain=True)
-    return importlib.import_module("operations.__main__").app
 
 
 def commands(block: Block):
@@ -90,7 +80,7 @@ def found():
 
 
 FOUND = sorted(set(found()))
-ECRAUTH = [(page, line) for page, line in FOUND if line.startswith("ecrauth ")]
+ECRAUTH_LINES = [(page, line) for page, line in FOUND if line.startswith("ecrauth ")]
 
 
 def tree(app):
@@ -120,7 +110,7 @@ def split(line):
 
 def test_there_are_commands():
     assert len(FOUND) > 25
-    assert len(ECRAUTH) > 8
+    assert len(ECRAUTH_LINES) > 8
 
 
 @pytest.mark.parametrize(("page", "line"), FOUND)
@@ -136,15 +126,10 @@ def test_a_command_is_one_that_there_is(page, line):
         assert importlib.util.find_spec(module) is not None
         if module == "localcloud":
             resolve(tree(localcloud_app), words[3:])
-        if module == "operations":
-            resolve(tree(ecrauth()), words[3:])
+        if module == "ecrauth":
+            resolve(tree(ECRAUTH), words[3:])
     elif program == "ecrauth":
-        if words[1] == "account" and "account" not in getattr(tree(ecrauth()), "commands", {}):
-            resolve(tree(account_app), words[2:])  # until it is put into the larger command line
-            return
-        if not HAS_ECRAUTH:
-            pytest.skip("ecrauth is not in this tree yet")
-        resolve(tree(ecrauth()), words[1:])
+        resolve(tree(ECRAUTH), words[1:])
     elif program == "export":
         assert "=" in words[1]
     else:
@@ -185,16 +170,14 @@ def surroundings(system, monkeypatch):
 
 
 def test_what_is_run_stands_in_the_pages():
-    written = {line.removeprefix("ecrauth ") for _, line in ECRAUTH}
+    written = {line.removeprefix("ecrauth ") for _, line in ECRAUTH_LINES}
     assert set(RUN) <= written
 
 
 @pytest.mark.parametrize("line", RUN)
 def test_a_command_that_only_reads_runs_as_it_stands(system, surroundings, line):
-    if not HAS_ECRAUTH:
-        line = line.replace(" --dry-run", "")  # its forerunner has no such option, and sweeps
     system.clock.advance(2)  # what another command had received can be received again
-    done = CliRunner().invoke(ecrauth(), shlex.split(line))
+    done = CliRunner().invoke(ECRAUTH, shlex.split(line))
     assert done.exit_code == 0, done.output
 
 
