@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shared.audit import Trail
     from shared.authorization import Authorization, Lease, OpenRequest
     from shared.contract import Outcome
+    from shared.ledger import RequestRecord
 
 log = structlog.get_logger()
 
@@ -55,11 +56,16 @@ class Announcer:
     trail: Trail
     tell_bundle: Callable[[str], object]
 
-    def announce(self, body: ResultBody, suffix: str = "") -> None:
+    def announce(self, body: ResultBody, suffix: str = "", lease: Lease | None = None) -> None:
         """The result is on the topic. One that is there already is not published again.
 
         A request has one answer: where an earlier run had made another one before it died, that
         one is put out.
+
+        Args:
+            body: The result.
+            suffix: Tells apart results that share request and outcome.
+            lease: The lease that it tells of, if that is new: the log says how long it took.
         """
         event = result(body, source=self.source, time=self.now(), suffix=suffix)
         answers = body.final and event.is_answer
@@ -67,10 +73,9 @@ class Announcer:
         if known is None:
             record = ResultRecord(result=event, request_id=body.request_id)
             known = self.ledger.add_result(record)
-        self._put_out(known, "announced")
+        self._put_out(known, "announced", lease)
         if answers:
-            outcome = known.result.data.outcome
-            self.ledger.finish_request(body.request_id, outcome, self.now())
+            self.finish(known.result.data)
 
     def repeat(self, record: ResultRecord) -> None:
         """The result is on the topic once more: the answer to a repeated request."""
@@ -81,9 +86,25 @@ class Announcer:
         self._put_out(record, "announced late")
         data = record.result.data
         if data.final and record.result.is_answer:
-            self.ledger.finish_request(data.request_id, data.outcome, self.now())
+            self.finish(data)
 
-    def _put_out(self, record: ResultRecord, what: str) -> None:
+    def finish(self, data: ResultBody) -> None:
+        """The request is over on the ledger; the one line that sums it up is logged once."""
+        now = self.now()
+        record = self.ledger.finish_request(data.request_id, data.outcome, now)
+        if record is None:
+            return
+        log.info(
+            "request_finished",
+            request_id=data.request_id,
+            ticket=record.request.ticket,
+            action=record.request.action,
+            outcome=data.outcome,
+            code=data.problem.code if data.problem else None,
+            **waits(record, now),
+        )
+
+    def _put_out(self, record: ResultRecord, what: str, lease: Lease | None = None) -> None:
         answered = record.result.data
         if answered.final and answered.part_of and record.result.is_answer:
             self.tell_bundle(answered.part_of)
@@ -105,16 +126,37 @@ class Announcer:
         self.ledger.mark_published(event.id, self.now())
         log.info(
             "result_published",
+            request_id=data.request_id,
+            ticket=data.ticket,
             outcome=data.outcome,
             result_id=event.id,
             subject=event.subject,
             code=code,
+            since_asked_seconds=_between(lease.asked_at if lease else None, event.time),
+            since_received_seconds=_between(lease.since if lease else None, event.time),
         )
 
 
 def final_of(results: Iterable[ResultRecord]) -> ResultRecord | None:
     """The last word on a request among the results that bear its id. Pure."""
     return next((one for one in results if one.result.is_answer and one.result.data.final), None)
+
+
+def waits(record: RequestRecord, now: datetime) -> dict[str, float | None]:
+    """How long a request took, in seconds: since it was asked and received, and in the queue. Pure.
+
+    It was asked when its ticket says so, else when its message was sent.
+    """
+    return {
+        "since_asked_seconds": _between(record.request.requested_at or record.sent_at, now),
+        "since_received_seconds": _between(record.received_at, now),
+        "queued_seconds": _between(record.sent_at, record.received_at),
+    }
+
+
+def _between(start: datetime | None, end: datetime) -> float | None:
+    """Seconds; none are below zero, whatever the clocks say."""
+    return None if start is None else round(max(0.0, (end - start).total_seconds()), 3)
 
 
 def owed(record: Authorization, entry: OpenRequest, outcome: Outcome) -> ResultBody:

@@ -174,7 +174,7 @@ class Inbox:
         delay = self.pace.delay(again, attempt, self.chance)
         body = json.dumps({"attempt": attempt + 1, "message": document}, separators=(",", ":"))
         self.send(self.queue, body, delay)
-        log.info("message_comes_again", reason=again.reason, attempt=attempt, delay_seconds=delay)
+        log.info("message_comes_again", cause=again.reason, attempt=attempt, delay_seconds=delay)
 
     def _give_up(
         self, document: dict[str, Any], worker: Worker, attempt: int, again: Again

@@ -322,7 +322,8 @@ class Run:
         due = list(leases.due(record))
         while due:
             entry, outcome = due[0]
-            self.settler.announcer.announce(owed(record, entry, outcome))
+            lease = record.lease(entry.lease) if entry.action == "grant" else None
+            self.settler.announcer.announce(owed(record, entry, outcome), lease=lease)
             told.append((entry.request_id, outcome))
             if len(due) > 1:  # what was asked for meanwhile counts for what is told next
                 record = self._latest()
@@ -346,7 +347,7 @@ class Run:
         log.info(
             "step_taken",
             step=step.value,
-            outcome=outcome,
+            answer=outcome,
             subject=self.of.key,
             duration_ms=round(elapsed.total_seconds() * 1000, 1),
             cloud_code=failure.cloud_code if failure else None,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from shared.announce import Announcer
     from shared.audit import Trail
-    from shared.contract import AuthorizationId, Outcome
+    from shared.contract import AuthorizationId, ResultBody
     from shared.inbox import Send
     from shared.ledger import Ledger, RequestRecord, ResultRecord
 
@@ -172,9 +172,9 @@ class Sweep:
         request = record.request
         if self._is_under_way(record):
             return False
-        outcome = self._answer(record)
-        if outcome is not None:
-            self.ledger.finish_request(request.request_id, outcome, self.now())
+        answer = self._answer(record)
+        if answer is not None:
+            self.announcer.finish(answer)
             return False
         chain = request.authorization.key if isinstance(request, Request) else UNADDRESSED
         self.trail.note(chain, "resent", request=request.request_id)
@@ -189,9 +189,9 @@ class Sweep:
         known = self.ledger.authorization(request.authorization.key)
         return known is not None and known[0].request(request.request_id) is not None
 
-    def _answer(self, record: RequestRecord) -> Outcome | None:
+    def _answer(self, record: RequestRecord) -> ResultBody | None:
         final = final_of(self.ledger.results(record.request.request_id))
-        return final.result.data.outcome if final else None
+        return final.result.data if final else None
 
     def _wake(self, swept: Swept) -> None:
         due = self.ledger.due(self.now(), self.limit)

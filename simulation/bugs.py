@@ -164,10 +164,10 @@ def _() -> list[tuple[Any, str, Any]]:
 def _() -> list[tuple[Any, str, Any]]:
     put_out = Announcer.__dict__["_put_out"]
 
-    def marked_first(self: Any, record: Any, what: str) -> None:
+    def marked_first(self: Any, record: Any, what: str, lease: Any = None) -> None:
         if record.published_at is None:
-            self._ledger.mark_published(record.result.id, self._now())
-        put_out(self, record, what)
+            self.ledger.mark_published(record.result.id, self.now())
+        put_out(self, record, what, lease)
 
     return [(Announcer, "_put_out", marked_first)]
 

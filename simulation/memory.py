@@ -55,16 +55,21 @@ class MemoryLedger:
         """The request with this id."""
         return self.requests.get(request_id)
 
-    def finish_request(self, request_id: str, outcome: Outcome, now: datetime) -> None:
-        """Note a request's final result."""
+    def finish_request(
+        self, request_id: str, outcome: Outcome, now: datetime
+    ) -> RequestRecord | None:
+        """Note a request's final result; gives its record where it had none."""
 
-        def effect() -> None:
+        def effect() -> RequestRecord | None:
             record = self.requests.get(request_id)
-            if record is not None and record.finished_at is None:
-                change = {"outcome": outcome, "finished_at": now}
-                self.requests[request_id] = record.model_copy(update=change)
+            if record is None or record.finished_at is not None:
+                return None
+            change = {"outcome": outcome, "finished_at": now}
+            self.requests[request_id] = record.model_copy(update=change)
+            return self.requests[request_id]
 
-        self.perform("ledger finish_request", effect)
+        finished: RequestRecord | None = self.perform("ledger finish_request", effect)
+        return finished
 
     def unfinished(
         self, before: datetime, limit: int, after: RequestRecord | None = None

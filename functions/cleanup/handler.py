@@ -13,6 +13,8 @@ import structlog
 from functions.triggers import timer_options
 from functions.wiring import House, utc_now
 from shared.cleanup.audit import Audit
+from shared.cleanup.gauges import gauges
+from shared.cleanup.notes import brake_on
 from shared.cleanup.run import Cleanup
 from shared.cloud.errors import CloudFailure
 from shared.cloud.listings import Listings
@@ -22,6 +24,8 @@ from shared.sweep import Sweep
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
+
+    from shared.cleanup.notes import CleanupRun
 
 Done = TypeVar("Done")
 _ANSWERED: Final = {"id", "outcome", "pending", "seen", "asked"}
@@ -51,12 +55,19 @@ class Cleaner:
         self._try(sweep(self.house).run, failures)
         run = self._try(lambda: cleaning.run(dry=options.dry_run), failures)
         audited = self._try(lambda: auditing.go_on(begin=options.audit), failures)
+        if run is not None and run.outcome is not None:
+            log.info("gauges", **self._gauges(run))
         if failures:
             raise failures[0]
         return {
             **(run.model_dump(mode="json", include=_ANSWERED) if run else {}),
             "audit": audited.model_dump(mode="json", include=_ANSWERED) if audited else None,
         }
+
+    def _gauges(self, run: CleanupRun) -> dict[str, str | int | float]:
+        now, ledger = self.house.now(), self.house.ledger
+        oldest = next(iter(ledger.unfinished(now, 1)), None)
+        return gauges(run, brake_on(ledger), oldest, now)
 
     def _is_late(self, begun: datetime, seconds: float) -> Callable[[], bool]:
         until = begun + timedelta(seconds=seconds)

@@ -139,13 +139,13 @@ class Cleanup:
         try:
             released = self._ask_for_what_was_released()
             if released is not None:
-                return released  # a new run would find the same again until it has been done
+                return _logged(released)  # a new run would find the same until it has been done
             run, version = self._begun(dry=dry)
             while run.outcome is None and not self.is_late():
                 gone_on = self._gone_on(run)
                 version = self._put(RUN, gone_on, version)
                 if gone_on.tries > run.tries:
-                    return gone_on  # the cloud asks for patience: the next invocation goes on
+                    return _logged(gone_on)  # the cloud asks for patience: the next one goes on
                 run = gone_on
             if run.outcome is not None:
                 self._tell_all(run, version)
@@ -153,10 +153,7 @@ class Cleanup:
             log.info("cleanup_left_to_another_run")
             nobody_knows = CleanupRun(id="another", started_at=self.now())
             return noted(self.ledger, RUN, CleanupRun).document or nobody_knows
-        log.info(
-            "cleaned_up", run=run.id, outcome=run.outcome, left=len(run.pending), seen=run.seen
-        )
-        return run
+        return _logged(run)
 
     # The run -------------------------------------------------------------------------------------
 
@@ -238,7 +235,7 @@ class Cleanup:
             shown, troubles = self._shown(ecr_id)
         except NotNow as failure:
             if run.tries < _MOST_TRIES:
-                log.info("listing_put_off", ecr_id=ecr_id, code=failure.cloud_code)
+                log.info("listing_put_off", ecr_id=ecr_id, cloud_code=failure.cloud_code)
                 return run.model_copy(update={"tries": run.tries + 1})
             shown, troubles = unknown(ecr_id, self.now(), failure)
 
@@ -424,3 +421,15 @@ class Cleanup:
 def _is_recent(run: CleanupRun, now: datetime) -> bool:
     """It was begun not long ago; one that was begun in the future has met a clock that jumped."""
     return timedelta() <= now - run.started_at < _TOO_OLD
+
+
+def _logged(run: CleanupRun) -> CleanupRun:
+    log.info(
+        "cleaned_up",
+        run=run.id,
+        run_outcome=run.outcome,
+        left=len(run.pending),
+        seen=run.seen,
+        asked=run.asked,
+    )
+    return run

@@ -66,8 +66,10 @@ class Ledger(Book, TurnBook, Protocol):
     def request(self, request_id: str) -> RequestRecord | None:
         """The request with this id."""
 
-    def finish_request(self, request_id: str, outcome: Outcome, now: datetime) -> None:
-        """Note a request's final result; a request that has one keeps it."""
+    def finish_request(
+        self, request_id: str, outcome: Outcome, now: datetime
+    ) -> RequestRecord | None:
+        """Note a request's final result: its record; None where it had one, which it keeps."""
 
     def unfinished(
         self, before: datetime, limit: int, after: RequestRecord | None = None

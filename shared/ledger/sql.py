@@ -143,6 +143,7 @@ _FINISH: Final = (
     update(_requests)
     .where(_requests.c.request_id == bindparam("id"), _requests.c.finished_at.is_(None))
     .values(outcome=bindparam("final"), finished_at=bindparam("now"))
+    .returning(_requests.c.document, _requests.c.outcome, _requests.c.finished_at)
 )
 _AUTHORIZATION: Final = select(_authorizations.c.document, _authorizations.c.version).where(
     _authorizations.c.key == bindparam("of")
@@ -260,10 +261,14 @@ class SqlLedger:
             row = connection.execute(_REQUEST, {"id": request_id}).first()
         return _request(row) if row else None
 
-    def finish_request(self, request_id: str, outcome: Outcome, now: datetime) -> None:
-        """Note a request's final result; a request that has one keeps it."""
+    def finish_request(
+        self, request_id: str, outcome: Outcome, now: datetime
+    ) -> RequestRecord | None:
+        """Note a request's final result: its record; None where it had one, which it keeps."""
+        given = {"id": request_id, "final": outcome, "now": now}
         with self._connection() as connection:
-            connection.execute(_FINISH, {"id": request_id, "final": outcome, "now": now})
+            row = connection.execute(_FINISH, given).first()
+        return _request(row) if row else None
 
     def unfinished(
         self, before: datetime, limit: int, after: RequestRecord | None = None

@@ -12,6 +12,7 @@ from copy import deepcopy
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from functions.attach import handler as attach
@@ -91,6 +92,7 @@ class WireSystem:
         self.ledger_url = ledger_url or f"sqlite:///{folder}/ledger.db"
         self._functions: dict[str, Any] = {}
         self._over_at: dict[str, float] = {}
+        self._invocations = 0
         functions = Functions(
             deployment(self.ledger_url),
             account_uid=ACCOUNT_A,
@@ -123,7 +125,12 @@ class WireSystem:
             self.let_go(name)
         if name not in self._functions:
             self._functions[name] = self.built(name)
-        return logged(self._functions[name].answer)(event, None)
+        self._invocations += 1
+        context = SimpleNamespace(
+            request_id=f"{name}-{self._invocations}",
+            function=SimpleNamespace(name=name, memory=512, version_id="LATEST"),
+        )
+        return logged(self._functions[name].answer)(event, context)
 
     def let_go(self, name: str) -> None:
         """The function's instance is gone; the next event finds a new one."""

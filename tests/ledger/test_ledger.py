@@ -96,12 +96,13 @@ def test_a_request_is_finished_once(ledger):
     ledger.add_request(request_record())
     assert [one.request.request_id for one in ledger.unfinished(LATER, 10)] == ["CHG-1001"]
     assert ledger.unfinished(NOW, 10) == []
-    ledger.finish_request("CHG-1001", "attached", NOW)
-    ledger.finish_request("CHG-1001", "failed", LATER)
+    finished = ledger.finish_request("CHG-1001", "attached", NOW)
+    assert ledger.finish_request("CHG-1001", "failed", LATER) is None
     found = ledger.request("CHG-1001")
+    assert finished == found
     assert (found.outcome, found.finished_at) == ("attached", NOW)
     assert ledger.unfinished(LATER, 10) == []
-    ledger.finish_request("nobody", "failed", NOW)
+    assert ledger.finish_request("nobody", "failed", NOW) is None
 
 
 def test_unfinished_requests_come_oldest_first_and_no_more_than_asked_for(ledger):
