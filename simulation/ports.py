@@ -397,8 +397,8 @@ class System:
         """Hand one message to its function."""
         if queue == TIMER:
             self.sweep.run()
-            self.cleanup.run()
             self.audit.go_on()
+            self.cleanup.run()
             return
         pace = Pace(max_attempts=self.max_attempts)
         inbox = Inbox(queue, f"{queue}-dead", self.ports.send, pace, lambda: 0.5, self.trail)

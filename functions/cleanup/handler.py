@@ -33,8 +33,9 @@ log = structlog.get_logger()
 
 SHARE_OF_TIME: Final = 0.6
 """Of the function's time-out: an ECR that is begun before is looked at whole."""
-SHARE_BESIDE_AUDIT: Final = 0.35
-"""The clean-up's own share while an audit is under way: neither keeps the other from its work."""
+SHARE_OF_AUDIT: Final = 0.25
+"""The audit goes first, and has so much of it: it needs few listings, and the clean-up may use up
+what the API's quota has of them."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,12 @@ class Cleaner:
         options = timer_options(event)
         self.house.context = context
         begun, whole = self.house.now(), self.house.settings.timeout_seconds
-        auditing = audit(self.house, self._is_late(begun, whole * SHARE_OF_TIME))
-        share = SHARE_BESIDE_AUDIT if options.audit or auditing.is_under_way else SHARE_OF_TIME
-        cleaning = cleanup(self.house, self._is_late(begun, whole * share))
+        auditing = audit(self.house, self._is_late(begun, whole * SHARE_OF_AUDIT))
+        cleaning = cleanup(self.house, self._is_late(begun, whole * SHARE_OF_TIME))
         failures: list[CloudFailure] = []
         self._try(sweep(self.house).run, failures)
-        run = self._try(lambda: cleaning.run(dry=options.dry_run), failures)
         audited = self._try(lambda: auditing.go_on(begin=options.audit), failures)
+        run = self._try(lambda: cleaning.run(dry=options.dry_run), failures)
         if run is not None and run.outcome is not None:
             log.info("gauges", **self._gauges(run))
         if failures:

@@ -60,7 +60,7 @@ class Asking:
 
     def parts(self, run: CleanupRun, start: int) -> Iterator[Part]:
         """The parts of a run's list, from one on. Raises UnreadableNote, as they are read."""
-        return each_part(self.ledger, run, start)
+        return each_part(self.ledger, run, run.digest or "", start)
 
     def ask(self, run: CleanupRun, part: Part) -> int:
         """Every request of the part that is due and free is on the queue; gives how many.

@@ -35,7 +35,7 @@ from shared.cleanup.notes import (
 )
 from shared.cleanup.telling import MOST_PUBLISHED, tell
 from shared.cleanup.view import PAGE, View, each_ecr, unknown
-from shared.cleanup.words import AUDIT, Question, Word, running_audit, word_key
+from shared.cleanup.words import AUDIT, Question, Word, word_key
 from shared.cloud.errors import NotNow
 from shared.contract import AuthorizationId
 
@@ -137,11 +137,6 @@ class Audit:
     def view(self) -> View:
         """Account A's."""
         return View(self.ledger, self.listings, self.credentials, self.registry, self.now)
-
-    @property
-    def is_under_way(self) -> bool:
-        """An audit has been begun, and is not over."""
-        return running_audit(self.ledger) is not None
 
     def go_on(self, *, begin: bool = False) -> AuditRun | None:
         """Go on with the audit that is under way; begin one where it is due, or `begin` says so.

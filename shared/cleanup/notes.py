@@ -244,33 +244,48 @@ def each_told(ledger: Ledger, run: CleanupRun) -> Iterator[Told]:
 
 def list_digest(ledger: Ledger, run: CleanupRun) -> str:
     """Of all that a run would ask for, part by part. Raises UnreadableNote."""
-    lines: list[str] = []
-    for ecr_id in run.ecrs:
-        lines += _certain(ledger, found_key(run.slot, ecr_id), Found).parts
-    return sha256("\n".join(lines).encode()).hexdigest()[:16]
+    return _digest(_places(ledger, run))
 
 
-def each_part(ledger: Ledger, run: CleanupRun, start: int = 0) -> Iterator[Part]:
+def each_part(ledger: Ledger, run: CleanupRun, digest: str, start: int = 0) -> Iterator[Part]:
     """What a run would ask for, from a part on; each is the one that was found.
+
+    Args:
+        ledger: Where it is noted.
+        run: Whose list it is.
+        digest: Of the list that was counted, or released.
+        start: How many parts are left out.
 
     Raises:
         UnreadableNote: One is not there, cannot be read, or is another one.
     """
-    before = 0
-    for ecr_id in run.ecrs:
-        parts = _certain(ledger, found_key(run.slot, ecr_id), Found).parts
-        for number in range(max(0, start - before), len(parts)):
-            key = part_key(run.slot, ecr_id, number)
-            part = _certain(ledger, key, Part)
-            if part.digest != parts[number]:
-                raise UnreadableNote(key)
-            yield part
-        before += len(parts)
+    places = _places(ledger, run)
+    if _digest(places) != digest:
+        raise UnreadableNote(found_key(run.slot, "*"))
+    for key, its in places[start:]:
+        part = _certain(ledger, key, Part)
+        if part.digest != its:
+            raise UnreadableNote(key)
+        yield part
+
+
+def _places(ledger: Ledger, run: CleanupRun) -> list[tuple[str, str]]:
+    """Where each part of a run's list is noted, and its digest."""
+    return [
+        (part_key(run.slot, ecr_id, number), digest)
+        for ecr_id in run.ecrs
+        for number, digest in enumerate(_certain(ledger, found_key(run.slot, ecr_id), Found).parts)
+    ]
+
+
+def _digest(places: list[tuple[str, str]]) -> str:
+    return sha256("\n".join(digest for _, digest in places).encode()).hexdigest()[:16]
 
 
 def asks_of(ledger: Ledger, run: CleanupRun) -> Iterable[dict[str, Any]]:
-    """What a run would ask for. Raises UnreadableNote."""
-    return (one for part in each_part(ledger, run) for one in part.requests)
+    """What a run that is decided would ask for. Raises UnreadableNote."""
+    parts = each_part(ledger, run, run.digest or "")
+    return (one for part in parts for one in part.requests)
 
 
 def brake_on(ledger: Ledger) -> BrakeOn | None:

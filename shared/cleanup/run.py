@@ -137,7 +137,7 @@ class Cleanup:
             LedgerUnavailable, CloudFailure: The next invocation goes on where this one stopped.
         """
         try:
-            released = self._ask_for_what_was_released()
+            released = None if dry else self._ask_for_what_was_released()
             if released is not None:
                 return _logged(released)  # a new run would find the same until it has been done
             run, version = self._begun(dry=dry)
@@ -200,14 +200,13 @@ class Cleanup:
 
     def _still_whole(self, run: CleanupRun) -> CleanupRun:
         """A run that goes on asking asks for the list that it has counted, or for nothing more."""
-        return run if run.cursor is None or self._is_list_of(run) else self._stopped(run)
-
-    def _is_list_of(self, run: CleanupRun) -> bool:
+        if run.cursor is None:
+            return run
         try:
-            return list_digest(self.ledger, run) == run.digest
+            is_whole = list_digest(self.ledger, run) == run.digest
         except UnreadableNote:
-            log.exception("list_unreadable", run=run.id)
-            return False
+            is_whole = False
+        return run if is_whole else self._stopped(run)
 
     def _stopped(self, run: CleanupRun) -> CleanupRun:
         """Its list is not what it was: the next run finds all anew."""
@@ -373,8 +372,8 @@ class Cleanup:
         if brake.released_by is None:
             self._put(BRAKE, brake.model_copy(update={"is_over": True}), known.version)
             return None
-        if self.registry.frozen(self.now()) is not None:
-            return None  # it waits for the freeze to end
+        if self.registry.cleanup.observe or self.registry.frozen(self.now()) is not None:
+            return None  # it waits for that to end
         try:
             return self._released(brake, known.version)
         except UnreadableNote:
@@ -386,8 +385,6 @@ class Cleanup:
 
     def _released(self, brake: BrakeOn, version: int) -> CleanupRun | None:
         """None where a freeze has begun meanwhile. Raises UnreadableNote."""
-        if list_digest(self.ledger, brake.run) != brake.digest:
-            raise UnreadableNote(found_key(brake.run.slot, "…"))
         for part in self.asking.parts(brake.run, brake.cursor):
             if self.is_late():
                 return brake.run.model_copy(update={"outcome": None, "asked": brake.asked})

@@ -7,6 +7,7 @@ import json
 from datetime import timedelta
 
 import pytest
+import structlog
 
 from shared.cleanup import audit as auditing
 from shared.cleanup.audit import last_audit
@@ -14,11 +15,21 @@ from shared.cleanup.notes import each_told
 from shared.cleanup.words import AUDIT, Question, Word, word_key
 from shared.cloud.errors import CloudFailure, failure
 from shared.contract import AuthorizationId
+from simulation import campaign
 from simulation.memory import MemoryLedger
 from simulation.ports import START, System, request
 from tests.simulation.test_cleanup import DAY, KEY, OTHER, granted, lease, names, system_with
 
 CHANGING = {"grant", "revoke", "associate", "dissociate"}
+
+
+@pytest.fixture(autouse=True)
+def no_logs():
+    """Tracebacks with all that is known take seconds to print."""
+    kept = structlog.get_config()
+    campaign.quiet()
+    yield
+    structlog.configure(**kept)
 
 
 def held(*leases):

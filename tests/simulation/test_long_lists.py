@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 
 import pytest
+import structlog
 
 from shared.authorization import AssociationSeen, Authorization, GrantSeen, Lease
 from shared.cleanup.notes import (
@@ -25,6 +26,7 @@ from shared.cleanup.notes import (
 from shared.cloud.errors import CloudFailure, failure
 from shared.contract import AuthorizationId
 from shared.registry import Brake, CleanupRules, Freeze
+from simulation import campaign
 from simulation.ports import START, request
 from tests.simulation.test_cleanup import (
     DAY,
@@ -41,6 +43,15 @@ from tests.simulation.test_cleanup import (
 ALL = Brake(most=10**6, percent=100, always=0)
 NONE = Brake(most=0, percent=0, always=0)
 ECR = KEY.split(":")[0]
+
+
+@pytest.fixture(autouse=True)
+def no_logs():
+    """Tracebacks with all that is known take seconds to print."""
+    kept = structlog.get_config()
+    campaign.quiet()
+    yield
+    structlog.configure(**kept)
 
 
 def of(number):
@@ -193,6 +204,40 @@ def test_a_freeze_that_begins_midway_stops_an_allowed_list_and_the_rest_is_found
     system.ports.queues["requests"].clear()
     system.ports.now += 2 * DAY
     assert system.cleanup.run().asked == 450
+
+
+@pytest.mark.parametrize("how", ["a dry run", "observe"])
+def test_a_dry_run_or_an_observing_one_does_not_ask_for_a_released_list_either(how):
+    system, run = braked()
+    decide(system.ledger, system.trail, run.digest, "anna", release=True)
+    before = system.cleanup.registry
+    observing = before.cleanup.model_copy(update={"observe": how == "observe"})
+    changed = before.model_copy(update={"cleanup": observing})
+    object.__setattr__(system.cleanup, "registry", changed)
+    looked = cleaned(system, dry=how == "a dry run")
+    assert (looked.outcome, len(system.ports.grants)) == ("observed", 3)
+    object.__setattr__(system.cleanup, "registry", before)
+    assert cleaned(system).asked == 3
+
+
+def test_a_list_that_another_invocation_has_written_over_meanwhile_is_not_asked_for():
+    system = filled(250, brake=ALL)
+    decided = []
+    put = system.ledger.put_note
+
+    def late(key, text, version):
+        done = put(key, text, version)
+        if key == RUN and '"cursor":0' in text and not decided:
+            decided.append(True)  # a slow one notes another list of the same ECR
+            found, its_version = system.ledger.noted[found_key(0, ECR)]
+            other = json.loads(found) | {"parts": []}
+            put(found_key(0, ECR), json.dumps(other), its_version)
+        return done
+
+    system.ledger.put_note = late
+    run = system.cleanup.run()
+    assert (run.outcome, run.asked, asked_for(system)) == ("stopped", 0, [])
+    assert system.cleanup.run().asked == 250
 
 
 def test_one_ecr_with_20000_grants_is_looked_at_whole():
