@@ -32,7 +32,6 @@ from shared.cleanup.notes import (
     RUN,
     BrakeOn,
     CleanupRun,
-    Rows,
     Told,
     UnreadableNote,
     each_told,
@@ -41,7 +40,6 @@ from shared.cleanup.notes import (
     noted,
     part_key,
     report_key,
-    rows_key,
 )
 from shared.cleanup.tally import Tally
 from shared.cleanup.telling import MOST_PUBLISHED, tell
@@ -252,8 +250,6 @@ class Cleanup:
                 warned += self._warned(record)
         tally.add_strangers()
         self._overwrite(found_key(run.slot, ecr_id), tally.found())
-        if shown.is_whole and shown.exists:
-            self._overwrite(rows_key(ecr_id), Rows(rows=shown.rows, at=shown.at))
         update = {"pending": rest, "tries": 0, "warned": run.warned + warned}
         return tally.counted(run).model_copy(update=update)
 

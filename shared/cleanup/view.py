@@ -64,6 +64,8 @@ class View:
             return unknown(ecr_id, at, failure)
         if shown.rows == 0 and shown.exists and self._is_suspicious(ecr_id, at):
             return Shown(at, is_whole=False), [Finding("listing_empty", ecr_id)]
+        if shown.is_whole and shown.exists:
+            self._note_rows(ecr_id, Rows(rows=shown.rows, at=at))
         return shown, []
 
     def records(self, ecr_id: str, after: str = "") -> Iterator[tuple[str, Authorization | None]]:
@@ -99,13 +101,17 @@ class View:
         """An empty listing: there were rows not long ago, and leases live that should be in it."""
         before = noted(self.ledger, rows_key(ecr_id), Rows)
         if before.is_unreadable:  # there may have been any number: from now on it is known again
-            rows = Rows(rows=1, at=at).model_dump_json()
-            self.ledger.put_note(rows_key(ecr_id), rows, before.version)
+            self._note_rows(ecr_id, Rows(rows=1, at=at))
             return True
         known = before.document
         if known is None or known.rows == 0 or at - known.at > _REMEMBERED:
             return False
         return any(record and record.live_leases for _, record in self.records(ecr_id))
+
+    def _note_rows(self, ecr_id: str, rows: Rows) -> None:
+        """Where somebody was quicker, theirs are as good."""
+        known = self.ledger.note(rows_key(ecr_id))
+        self.ledger.put_note(rows_key(ecr_id), rows.model_dump_json(), known[1] if known else 0)
 
 
 def unknown(ecr_id: str, at: datetime, failure: CloudFailure) -> tuple[Shown, list[Finding]]:
