@@ -70,7 +70,7 @@ package: check ## build dist/function, the code that s.yaml deploys
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --target dist/function \
 		--python-version $(RUNTIME) --implementation cp $(PLATFORMS:%=--platform %) \
 		--only-binary=:all: --no-binary=alibabacloud-tea -r requirements/runtime.txt
-	@cp -r functions shared registry.yaml dist/function/
+	@cp -r functions shared mappings registry.yaml dist/function/
 	@find dist/function -name __pycache__ -prune -exec rm -rf {} +
 	@du -sh dist/function
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 
+from functions.edge import utc_now
 from functions.triggers import timer_options
-from functions.wiring import House, utc_now
+from functions.wiring import House
 from shared.cleanup.audit import Audit
 from shared.cleanup.gauges import gauges
 from shared.cleanup.notes import brake_on
