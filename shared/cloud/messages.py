@@ -42,6 +42,15 @@ class Received:
     receipt: str
 
 
+@dataclass(frozen=True)
+class Subscribed:
+    """Where a subscription's messages go, of which tag (empty: of all), and in which form."""
+
+    endpoint: str
+    filter_tag: str
+    form: str
+
+
 class Messages:
     """One account's queues and topics in one region.
 
@@ -104,6 +113,19 @@ class Messages:
     def release(self, queue: str, receipt: str, seconds: int) -> None:
         """The received message can be received again after so many seconds (1 to 43200)."""
         self._called(lambda of: _queue(of, queue).change_message_visibility(receipt, seconds))
+
+    def lying(self, queue: str) -> int:
+        """How many messages lie on the queue, seen and not (GetQueueAttributes)."""
+        found = self._called(lambda of: _queue(of, queue).get_attributes())
+        counts = (found.active_messages, found.inactive_messages, found.delay_messages)
+        return sum(max(0, int(one)) for one in counts)
+
+    def subscription(self, topic: str, name: str) -> Subscribed:
+        """How a subscription of the topic stands (GetSubscriptionAttributes)."""
+        found = self._called(lambda of: of.get_subscription(topic, name).get_attributes())
+        return Subscribed(
+            str(found.endpoint), str(found.filter_tag or ""), str(found.notify_content_format)
+        )
 
     def close(self) -> None:
         """Close the connections that are idle."""

@@ -13,11 +13,12 @@ from alibabacloud_expressconnectrouter20230901 import models
 from alibabacloud_expressconnectrouter20230901.client import Client
 
 from shared.cloud import sdk
-from shared.cloud.errors import GONE, Refused
+from shared.cloud.errors import GONE, CloudFailure, Refused
 
 if TYPE_CHECKING:
     from shared.authorization import AssociationState
     from shared.cloud.credentials import Credentials
+    from shared.cloud.sessions import Purpose
     from shared.contract import AuthorizationId
 
 _PAGE: Final = 100
@@ -78,6 +79,30 @@ class Router:
             sdk.call(client.revoke_instance_from_express_connect_router_with_options, request)
         except Refused as refused:
             if "NotFound" not in refused.cloud_code:
+                raise
+
+    def try_write(self, credentials: Credentials, of: AuthorizationId, purpose: Purpose) -> None:
+        """A grant or a revoke is tried (DryRun): it would be done, and nothing is.
+
+        A dry run that passed is an error, `DryRunOperation`, or plain success: both are success.
+
+        Raises:
+            CloudFailure: It would not be done; the cloud's code says why.
+        """
+        client = self._client(credentials)
+        operation: Any = client.revoke_instance_from_express_connect_router_with_options
+        request: Any = models.RevokeInstanceFromExpressConnectRouterRequest(
+            dry_run=True, **_granted(of)
+        )
+        if purpose == "grant":
+            operation = client.grant_instance_to_express_connect_router_with_options
+            request = models.GrantInstanceToExpressConnectRouterRequest(
+                dry_run=True, **_granted(of)
+            )
+        try:
+            sdk.call(operation, request)
+        except CloudFailure as failure:
+            if failure.cloud_code != "DryRunOperation":
                 raise
 
     def associate(self, credentials: Credentials, of: AuthorizationId, token: str) -> str | None:

@@ -10,7 +10,8 @@ import json
 import re
 import threading
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from alibabacloud_sts20150401.client import Client
@@ -98,6 +99,14 @@ class Role:
         return self.arn.split(":")[3]
 
 
+@dataclass(frozen=True)
+class Introduced:
+    """Whose credentials these are, and the cloud's time, to the second."""
+
+    account_uid: str
+    at: datetime
+
+
 class Sessions:
     """Assumes roles as the function's own role; keeps what it got until shortly before its end.
 
@@ -146,6 +155,23 @@ class Sessions:
             self._kept[key] = (until, credentials)
         return credentials
 
+    def introduced(self) -> Introduced:
+        """Who STS takes us for, and what time it has (GetCallerIdentity). Raises CloudFailure."""
+        client = Client(sdk.config(self._credentials(), self._endpoint, self._region))
+        told: list[str] = []
+
+        def asked(_: Any, options: Any) -> Any:
+            answer = client.get_caller_identity_with_options(options)
+            told.append(str({**(answer.headers or {})}.get("date", "")))
+            return answer
+
+        body = sdk.call(asked, None)
+        try:
+            at = parsedate_to_datetime(told[0])
+        except (TypeError, ValueError):
+            raise OutcomeUnknown("UnreadableTime", "the answer has no date") from None
+        return Introduced(str(body.account_id), at.replace(tzinfo=at.tzinfo or timezone.utc))
+
     def _assumed(self, role: Role, policy: str, name: str) -> tuple[datetime, Credentials]:
         """By the ExternalId that worked last, and by the other one where that is not trusted."""
         if role.external_id_next is None:
@@ -174,7 +200,7 @@ class Sessions:
         request = AssumeRoleRequest(
             role_arn=role.arn,
             role_session_name=name,
-            external_id=external_id.get_secret_value(),
+            external_id=external_id.get_secret_value() or None,
             policy=policy,
             duration_seconds=SESSION_SECONDS,
         )
