@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from shared.registry import Registry
     from shared.registry.model import Account
 
-MOST_ACCOUNTS: Final = 4
-"""In one invocation: about 25 calls of STS, so that its 100 a second are never used up."""
-CALLS_A_SECOND: Final = 60
+MOST_ACCOUNTS: Final = 3
+"""In one invocation: about 21 calls of STS, so that its 100 a second are never used up."""
+CALLS_A_SECOND: Final = 65
 _AT_ONCE: Final = 4
 _NOWHERE: Final[dict[InstanceType, str]] = {
     "VPC": "vpc-doctor0does0not0exist",
