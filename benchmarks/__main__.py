@@ -8,7 +8,7 @@ import platform
 import sys
 from dataclasses import asdict
 
-from benchmarks import backlog, cleanup, cold_start, ledger, requests
+from benchmarks import backlog, cleanup, cold_start, doctor, ledger, requests
 from benchmarks.table import ROOT, show
 
 
@@ -21,6 +21,7 @@ def main() -> int:
         "ledger": ledger.measure,
         "a backlog (a minute)": backlog.measure,
         "the clean-up (a minute)": cleanup.measure,
+        "the doctor (a minute)": doctor.measure,
     }
     for name, measure in parts.items():
         print(f"measuring {name} …", file=sys.stderr, flush=True)

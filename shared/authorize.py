@@ -65,6 +65,7 @@ class Authorize:
         attached_by_hand: Whether account A's view shows the instance attached.
         testimony: Answers the questions of a full audit.
         now: The clock, UTC.
+        examine: Goes on with a round of the doctor, where this function may.
     """
 
     ledger: Ledger
@@ -75,6 +76,7 @@ class Authorize:
     attached_by_hand: Callable[[AuthorizationId], bool]
     testimony: Testimony
     now: Callable[[], datetime]
+    examine: Callable[[dict[str, Any]], None] | None = None
 
     def take(self, document: dict[str, Any], sent_at: datetime) -> Again | None:
         """Do what the message asks. Raises BadMessage, CloudFailure, LedgerUnavailable."""
@@ -86,18 +88,26 @@ class Authorize:
             self.bundles.settle(read_settle(document).settle)
         elif "audit" in document:
             self.testimony.take(document)
+        elif "doctor" in document:
+            self._examine(document)
         elif "instances" in document:
             self._take_bundle(read_bundle(document), sent_at)
         else:
             return self._take_request(read_request(document), sent_at)
         return None
 
+    def _examine(self, document: dict[str, Any]) -> None:
+        """A round of the doctor goes on. Raises BadMessage where nobody examines."""
+        if self.examine is None:
+            raise BadMessage("nobody is examined here")
+        self.examine(document)
+
     def give_up(self, document: dict[str, Any], problem: Problem) -> Wake | None:
         """The message's request has failed, unless it has its answer.
 
         A bundle is not given up while its parts go their ways: the sweep comes back to it.
         """
-        if document.keys() & {"wake", "settle", "instances"}:
+        if document.keys() & {"wake", "settle", "instances", "doctor"}:
             return None
         if "audit" in document:
             self.testimony.give_up(document, problem.code)

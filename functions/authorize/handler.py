@@ -21,6 +21,10 @@ from shared.authorize import AccountB, Authorize
 from shared.bundles import Bundles
 from shared.cloud.network import Network
 from shared.cloud.sessions import Sessions
+<<<<<<< HEAD
+=======
+from shared.doctor.canary import Rounds
+>>>>>>> d56f808ca800d296962ae11bec6157c8c786826a
 from shared.doctor.probing import MOST_ACCOUNTS, Examination, leased_vbr
 from shared.external_ids import ExternalIdKeys
 from shared.log import logged
@@ -114,6 +118,25 @@ def build(
     def attached_by_hand(of: AuthorizationId) -> bool:
         return house.router.association(house.credentials(), of).state != "absent"
 
+    examination = Examination(
+        new_sessions=new_sessions,
+        router=house.router,
+        network=network,
+        registry=house.registry,
+        keys=keys,
+        known_vbr=lambda uid: leased_vbr(house.ledger, house.registry, uid),
+        machine_time=utc_now,
+    )
+    rounds = Rounds(
+        ledger=house.ledger,
+        examination=examination,
+        send=house.messages.send,
+        queue=house.settings.queue,
+        publish=house.publish,
+        source=house.source,
+        now=now,
+    )
+
     worker = Authorize(
         ledger=house.ledger,
         registry=house.registry,
@@ -130,7 +153,9 @@ def build(
         attached_by_hand=attached_by_hand,
         testimony=Testimony(house.ledger, house.registry, account_b.authorized_at, now),
         now=now,
+        examine=rounds.step,
     )
+<<<<<<< HEAD
     examination = Examination(
         new_sessions=new_sessions,
         router=house.router,
@@ -140,6 +165,8 @@ def build(
         known_vbr=lambda uid: leased_vbr(house.ledger, house.registry, uid),
         machine_time=utc_now,
     )
+=======
+>>>>>>> d56f808ca800d296962ae11bec6157c8c786826a
     return AuthorizeFunction(house, house.inbox(), worker, keys, new_sessions, examination)
 
 

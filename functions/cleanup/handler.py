@@ -19,6 +19,7 @@ from shared.cleanup.notes import brake_on
 from shared.cleanup.run import Cleanup
 from shared.cloud.errors import CloudFailure
 from shared.cloud.listings import Listings
+from shared.doctor.canary import Canary
 from shared.log import logged
 from shared.sweep import Sweep
 
@@ -54,6 +55,7 @@ class Cleaner:
         cleaning = cleanup(self.house, self._is_late(begun, whole * SHARE_OF_TIME))
         failures: list[CloudFailure] = []
         self._try(sweep(self.house).run, failures)
+        self._try(self._begin_round, failures)
         audited = self._try(lambda: auditing.go_on(begin=options.audit), failures)
         run = self._try(lambda: cleaning.run(dry=options.dry_run), failures)
         if run is not None and run.outcome is not None:
@@ -82,6 +84,18 @@ class Cleaner:
             log.exception("part_failed")
             failures.append(failure)
             return None
+
+    def _begin_round(self) -> bool:
+        """A round of the doctor is begun, where it is time."""
+        every = self.house.registry.doctor.every_hours
+        canary = Canary(
+            ledger=self.house.ledger,
+            send=self.house.messages.send,
+            queue=self.house.settings.queue,
+            now=self.house.now,
+            every=timedelta(hours=every) if every else None,
+        )
+        return canary.begin()
 
 
 def sweep(house: House) -> Sweep:

@@ -179,6 +179,12 @@ class Chat(Model):
         return tuple(value) if isinstance(value, list) else value
 
 
+class Doctor(Model):
+    """How often the accounts B are examined by the timer; null: only when `ecrauth doctor` asks."""
+
+    every_hours: Annotated[int, Field(ge=1, le=8760)] | None = None
+
+
 class Registry(Model):
     """registry.yaml, checked."""
 
@@ -188,6 +194,7 @@ class Registry(Model):
     readers: dict[Name, Reader] = Field(default_factory=dict)
     chats: dict[Name, Chat] = Field(default_factory=dict)
     cleanup: Cleanup = Cleanup()
+    doctor: Doctor = Doctor()
 
     def rules(self, of: AuthorizationId) -> CleanupRules:
         """The clean-up's rules for one authorization: the account's before the ECR's before all."""

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from functions.triggers import BadEvent
 from localcloud.behaviour import Fault
 from localcloud.world import Vbr
+from shared.cloud.errors import CloudFailure
 from shared.doctor.account_a import DEAD, FORM, QUEUES, SUBSCRIPTIONS, TOPIC
 from shared.doctor.remedies import EXPLAINED
 from shared.external_ids import ExternalIdKeys
@@ -379,6 +380,91 @@ def test_no_secret_is_in_what_is_found_told_or_logged(tmp_path, run, monkeypatch
     assert "open_to_any_id" in text
     for secret in secrets + keys:
         assert secret not in text
+
+
+def daily(**changes):
+    return registry(**changes) + "doctor: {every_hours: 24}\n"
+
+
+def test_the_timer_has_the_accounts_examined_once_in_an_interval(tmp_path):
+    world = demo_world()
+    no_role(world)
+    any_external_id_of(world, FACTORY)
+    with WireSystem(tmp_path, world, daily()) as system:
+        for _ in range(3):
+            system.clean()
+            system.settle()
+        (told,) = [one for one in system.results if one["outcome"] == "examined"]
+        assert told["accounts"] == 3
+        assert told["counts"] == {"role_missing": 1, "open_to_any_id": 1}
+        assert {(one["id"], one["about"]) for one in told["findings"]} == {
+            ("role_missing", B),
+            ("open_to_any_id", FACTORY),
+        }
+        assert all(one["why"] and one["mend"] for one in told["findings"])
+        system.clock.advance(24 * 3600)
+        system.clean()
+        system.settle()
+        assert [one["outcome"] for one in system.results].count("examined") == 2
+        assert system.raw_dead_letters() == 0
+
+
+def any_external_id_of(world, uid):
+    one = role(world, uid).trust["Statement"][0]
+    one["Condition"] = {"StringLike": {"sts:ExternalId": ["ecr-*"]}}
+
+
+def test_without_an_interval_the_timer_has_nobody_examined(tmp_path):
+    with WireSystem(tmp_path) as system:
+        system.clean()
+        system.settle()
+        assert [one for one in system.results if one["outcome"] == "examined"] == []
+
+
+def test_a_round_over_many_slices_tells_once_though_messages_come_twice(tmp_path):
+    text = (ROOT / "registry.yaml").read_text()
+    for number in range(9):
+        uid = str(5 * 10**15 + number)
+        arn = f"acs:ram::{uid}:role/ecr-authorization"
+        text += f"  '{uid}':\n    name: a{number}\n    role_arn: {arn}\n"
+    with WireSystem(tmp_path, registry=text + "doctor: {every_hours: 1}\n") as system:
+        system.cloud.behaviour.delivery.duplicate = 0.5
+        system.clean()
+        system.settle()
+        told = [one for one in system.results if one["outcome"] == "examined"]
+        assert told
+        assert all(one == told[0] for one in told)
+        assert told[0]["accounts"] == 12
+        assert told[0]["counts"] == {"role_not_trusting": 9}
+
+
+def test_a_round_that_lost_its_message_is_picked_up(tmp_path):
+    with WireSystem(tmp_path, registry=daily()) as system:
+        lost = Fault(product="mns", action="SendMessage", kind="error", times=1)
+        system.cloud.behaviour.order(lost)
+        with pytest.raises(CloudFailure):
+            system.clean()
+        system.settle()
+        system.clock.advance(1200)
+        system.clean()
+        system.settle()
+        assert [one["outcome"] for one in system.results].count("examined") == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"doctor": {"round": "doctor-1", "after": ""}},
+        {"doctor": "all"},
+        {"doctor": {"round": "x", "after": ""}, "wake": 1},
+    ],
+)
+def test_who_may_only_send_cannot_have_anybody_examined(tmp_path, body):
+    with WireSystem(tmp_path, registry=daily()) as system:
+        system.post_raw(json.dumps(body).encode())
+        system.settle()
+        assert "AssumeRole" not in system.calls("sts")
+        assert [one["outcome"] for one in system.results] == []
 
 
 @pytest.mark.parametrize(
