@@ -1,0 +1,71 @@
+"""What an attacker has: a system on localcloud, messages of any content, a cloud that lies."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from simulation.wire.system import ACCOUNT_A, ROOT, WireSystem
+
+WRITES = (
+    "GrantInstanceToExpressConnectRouter",
+    "RevokeInstanceFromExpressConnectRouter",
+    "CreateExpressConnectRouterAssociation",
+    "DeleteExpressConnectRouterAssociation",
+    "AttachExpressConnectRouterChildInstance",
+    "DetachExpressConnectRouterChildInstance",
+)
+
+
+@pytest.fixture
+def system(tmp_path):
+    with WireSystem(tmp_path) as running:
+        yield running
+
+
+def sample(name, **changes):
+    """A sample request, changed so; a field that is None is left out."""
+    document = json.loads((ROOT / "events" / "requests" / f"{name}.json").read_text())
+    return {name: value for name, value in {**document, **changes}.items() if value is not None}
+
+
+def revoke(name, **changes):
+    """The revoke of a sample grant."""
+    changes = {"action": "revoke", "expires_at": None, "attach": None, **changes}
+    return sample(name, **changes)
+
+
+def put(system, document, queue="ecr-requests"):
+    """Any message on any queue, as whoever may send there would put it."""
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    system.cloud.mns.send(ACCOUNT_A, queue, body)
+
+
+def access(system):
+    """All that stands in both accounts."""
+    grants = {(one.subject, one.instance_owner_uid) for one in system.cloud.ecr.grants()}
+    associations = {
+        (one.association_id, one.subject, one.instance_owner_uid)
+        for one in system.cloud.ecr.associations()
+    }
+    return grants, associations
+
+
+def writes(system):
+    """The calls that have changed, or were to change, who has access."""
+    return [one.action for one in system.cloud.journal if one.action in WRITES]
+
+
+def lie(system, action, change):
+    """From now on the cloud does what `action` asks, and answers what `change` makes of it."""
+    for _, product in system.cloud.products.values():
+        operation = product.operations.get(action)
+        if operation is not None:
+            told = operation.answer
+            product.operations[action] = replace(
+                operation, answer=lambda call, told=told: change(told(call), call)
+            )
+            return
+    raise AssertionError(action)
