@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -58,14 +57,27 @@ def writes(system):
     return [one.action for one in system.cloud.journal if one.action in WRITES]
 
 
+class Liar:
+    """The wire of STS, VPC and ECR: what is asked is done, and another answer is given."""
+
+    def __init__(self, wire):
+        self._wire = wire
+        self.lies = {}
+
+    def __getattr__(self, name):
+        return getattr(self._wire, name)
+
+    def answer(self, request):
+        response, caller, code = self._wire.answer(request)
+        lie = self.lies.get(self._wire.names(request)[1])
+        if lie is not None and response.status_code == 200:
+            response.set_data(json.dumps(lie(json.loads(response.get_data()), request.values)))
+        return response, caller, code
+
+
 def lie(system, action, change):
-    """From now on the cloud does what `action` asks, and answers what `change` makes of it."""
-    for _, product in system.cloud.products.values():
-        operation = product.operations.get(action)
-        if operation is not None:
-            told = operation.answer
-            product.operations[action] = replace(
-                operation, answer=lambda call, told=told: change(told(call), call)
-            )
-            return
-    raise AssertionError(action)
+    """From now on `action` is answered with what `change` makes of the answer and its question."""
+    application = system.local.application
+    if not isinstance(application._acs, Liar):
+        application._acs = Liar(application._acs)
+    application._acs.lies[action] = change

@@ -73,8 +73,8 @@ def test_a_senders_name_in_a_message_gives_nothing(system):
 def test_each_session_can_do_one_thing_to_one_instance_for_a_quarter_of_an_hour(system):
     asked = []
 
-    def noted(body, call):
-        asked.append(dict(call.params))
+    def noted(body, question):
+        asked.append(question.to_dict())
         return body
 
     lie(system, "AssumeRole", noted)
