@@ -57,6 +57,13 @@ def writes(system):
     return [one.action for one in system.cloud.journal if one.action in WRITES]
 
 
+def answer_to(system, request_id):
+    """The one answer to a request or bundle: it may come twice, and is equal then."""
+    first, *again = [one for one in system.results if one["request_id"] == request_id]
+    assert all(one == first for one in again)
+    return first
+
+
 class Liar:
     """The wire of STS, VPC and ECR: what is asked is done, and another answer is given."""
 
