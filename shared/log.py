@@ -284,7 +284,7 @@ def _shown(text: str) -> str:
 
 
 def _without_secrets(text: str) -> str:
-    for secret in (*_always, *_known):
+    for secret in (*_always, *list(_known)):  # other threads may learn of one meanwhile
         if secret in text:
             text = text.replace(secret, MASK)
     return text

@@ -33,7 +33,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from shared.audit import Entry
 from shared.authorization import Authorization
@@ -53,7 +53,7 @@ from shared.turns import Turn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy import ColumnElement, Connection, Engine, Select
+    from sqlalchemy import URL, ColumnElement, Connection, Engine, Select
 
     from shared.contract import Outcome
     from shared.ledger import Order, Wanted
@@ -305,7 +305,12 @@ class SqlLedger:
         """The authorization's record and its version: how often it was put."""
         with self._connection() as connection:
             row = connection.execute(_AUTHORIZATION, {"of": key}).first()
-        return (Authorization.model_validate_json(row.document), row.version) if row else None
+        if row is None:
+            return None
+        record = Authorization.model_validate_json(row.document)
+        if record.id.key != key:  # what is done follows from the record, the lock from its key
+            raise ValueError("the ledger has another authorization's record under this key")
+        return record, row.version
 
     def put_authorization(self, record: Authorization, version: int) -> bool:
         """Update if `version` is still the record's (0: put if absent); False where it is not."""
@@ -557,7 +562,7 @@ def _engine(url: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         return engine
     return create_engine(
-        make_url(url).set(drivername="postgresql+psycopg"),
+        _parsed(url).set(drivername="postgresql+psycopg"),
         isolation_level="AUTOCOMMIT",
         pool_pre_ping=True,  # an instance that was frozen finds its connections dead
         pool_size=8,
@@ -571,6 +576,21 @@ def _engine(url: str) -> Engine:
             "tcp_user_timeout": 15000,
         },
     )
+
+
+def password_of(url: str) -> str:
+    """The password in a database's URL; empty where there is none, or it is no URL."""
+    try:
+        return str(make_url(url).password or "")
+    except (ArgumentError, ValueError):
+        return ""
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError):  # whose words may hold a part of the password
+        raise LedgerUnavailable("LEDGER_URL is no database's URL") from None
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
