@@ -58,7 +58,7 @@ def _of_vpc(client: Any, of: AuthorizationId) -> datetime | None:
     )
     for _ in range(_PAGES):
         body = sdk.call(client.describe_vpc_grant_rules_to_ecr_with_options, request)
-        for row in sdk.listed(body, "grant_rule_models"):
+        for row in body.grant_rule_models or []:
             ecr = (row.ecr_id, str(row.ecr_owner_id))
             if row.instance_id == of.instance_id and ecr == (of.ecr_id, of.ecr_owner_uid):
                 return _time(row.creation_time)
@@ -79,7 +79,7 @@ def _of_vbr(client: Any, of: AuthorizationId) -> datetime | None:
             page_size=_VBR_PAGE,
         )
         body = sdk.call(client.describe_grant_rules_to_ecr_with_options, request)
-        rows = sdk.listed(body, "ecr_grant_rules")
+        rows = body.ecr_grant_rules or []
         for row in rows:
             if (row.ecr_instance_id, str(row.ecr_uid)) == (of.ecr_id, of.ecr_owner_uid):
                 return _time(row.create_time)

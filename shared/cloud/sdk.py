@@ -57,20 +57,12 @@ def call(operation: Callable[[Any, RuntimeOptions], Any], request: Any) -> Any:
     return body
 
 
-def listed(body: Any, name: str) -> list[Any]:
-    """The rows of one page. Raises OutcomeUnknown where the answer has something else there."""
-    found = getattr(body, name, None) or []
-    if not isinstance(found, list) or any(row is None for row in found):
-        raise OutcomeUnknown("UnreadableRows", "the listing's rows cannot be read")
-    return found
-
-
 def rows(operation: Any, request: Any, name: str, most_pages: int = 2000) -> Iterator[Any]:
     """The rows of a listing, page by page; one that does not end is no answer."""
     seen: set[str] = set()
     for _ in range(most_pages):
         body = call(operation, request)
-        yield from listed(body, name)
+        yield from getattr(body, name) or []
         token = body.next_token
         if not token:
             return

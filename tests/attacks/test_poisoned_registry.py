@@ -55,6 +55,9 @@ POISON = {
     "a field in capitals": changed("    role_arn:", "    Role_arn:"),
     "a merge": changed("accounts:\n", "accounts:\n  <<: {a: b}\n"),
     "an anchor and an alias": changed("ecrs:\n", "ecrs: &x\n") + "\nsenders: *x\n",
+    "an alias that would be good": GOOD.replace(
+        "regions: [cn-hangzhou, ap-southeast-1]", "regions: &both [cn-hangzhou, ap-southeast-1]", 1
+    ).replace("regions: [cn-hangzhou, ap-southeast-1]", "regions: *both", 1),
     "a tag": changed("name: payments", "name: !!python/name:os.system"),
     "a name with an escape": changed("name: payments", 'name: "pay\\e[31mments"'),
     "a name of two lines": changed("name: payments", 'name: "pay\\nments"'),

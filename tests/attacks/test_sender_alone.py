@@ -7,14 +7,13 @@ the registry, the freeze or the longest lease.
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 
 import pytest
 
 from localcloud import ram
 from localcloud.call import Caller
-from simulation.wire.system import ACCOUNT_A, ROOT, WireSystem
+from simulation.wire.system import ACCOUNT_A, ROOT, WireSystem, demo_world
 from tests.attacks.conftest import access, put, revoke, sample, writes
 
 LAB = {
@@ -116,10 +115,9 @@ def test_a_flood_of_refused_requests_keeps_no_other_from_being_done(system):
 
 
 def test_the_shipped_policy_of_a_ticketing_system_lets_it_do_no_more():
-    policy = json.loads((ROOT / "infra" / "policies" / "ticketing.json").read_text())
-    policy = json.loads(json.dumps(policy).replace("${ACCOUNT_A}", ACCOUNT_A))
+    (user,) = [one for one in demo_world().account(ACCOUNT_A).users if one.name == "ticketing"]
     arn = f"acs:ram::{ACCOUNT_A}:user/ticketing"
-    caller = Caller(ACCOUNT_A, arn, "user", "LTAI", policies=(policy,))
+    caller = Caller(ACCOUNT_A, arn, "user", "LTAI", policies=tuple(user.policies))
     mns = f"acs:mns:cn-hangzhou:{ACCOUNT_A}:"
     asked = [
         ("mns:SendMessage", f"{mns}/queues/ecr-attachments/messages"),
