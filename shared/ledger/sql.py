@@ -305,12 +305,7 @@ class SqlLedger:
         """The authorization's record and its version: how often it was put."""
         with self._connection() as connection:
             row = connection.execute(_AUTHORIZATION, {"of": key}).first()
-        if row is None:
-            return None
-        record = Authorization.model_validate_json(row.document)
-        if record.id.key != key:  # what is done follows from the record, the lock from its key
-            raise ValueError("the ledger has another authorization's record under this key")
-        return record, row.version
+        return (Authorization.model_validate_json(row.document), row.version) if row else None
 
     def put_authorization(self, record: Authorization, version: int) -> bool:
         """Update if `version` is still the record's (0: put if absent); False where it is not."""

@@ -119,7 +119,7 @@ def test_what_the_registry_no_longer_allows_is_not_given_back(tmp_path):
 
 
 def test_a_record_under_another_ones_key_is_not_used(system):
-    """The lock is the key's, the calls are the record's: both are of one authorization."""
+    """It is saved under its own key before anything is done, and there it is not of this version."""
     put(system, sample("grant_vpc"))
     system.settle()
     done = writes(system)
