@@ -124,6 +124,7 @@ def test_a_listing_of_another_form_does_not_say_that_something_is_gone(tmp_path,
         put(system, sample("grant_vpc", request_id="CHG-1"))
         system.settle()
         grants, _ = access(system)
+        system.clock.advance(120)  # what was seen is no news any more: it is looked at anew
         lie(system, LIST, lambda body, _: WHOLE.get(form, {**body, **(FORMS[form] or {})}))
         put(system, revoke("grant_vpc", request_id="R-1", lease="CHG-1"))
         system.settle(20)

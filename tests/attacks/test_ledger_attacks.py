@@ -119,7 +119,7 @@ def test_what_the_registry_no_longer_allows_is_not_given_back(tmp_path):
 
 
 def test_a_record_under_another_ones_key_is_not_used(system):
-    """It is saved under its own key before anything is done, and there it is not of this version."""
+    """It is saved under its own key first, where it is not of that version: nothing is done."""
     put(system, sample("grant_vpc"))
     system.settle()
     done = writes(system)
@@ -259,7 +259,7 @@ def test_a_ledger_that_is_set_back_gives_nothing_back_by_itself(tmp_path):
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql://user:pass@word:5432/x@host/db",
+        "postgresql://user:pa@ss:word@host/db",
         "postgresql://user:password@host:port/db",
         "postgresql:/user:password@host/db",
         "password",
