@@ -115,8 +115,8 @@ def test_a_flood_of_refused_requests_keeps_no_other_from_being_done(system):
 
 
 def test_the_shipped_policy_of_a_ticketing_system_lets_it_do_no_more():
-    (user,) = [one for one in demo_world().account(ACCOUNT_A).users if one.name == "ticketing"]
-    arn = f"acs:ram::{ACCOUNT_A}:user/ticketing"
+    (user,) = [one for one in demo_world().account(ACCOUNT_A).users if one.name == "ecr-ticketing"]
+    arn = f"acs:ram::{ACCOUNT_A}:user/ecr-ticketing"
     caller = Caller(ACCOUNT_A, arn, "user", "LTAI", policies=tuple(user.policies))
     mns = f"acs:mns:cn-hangzhou:{ACCOUNT_A}:"
     asked = [
