@@ -16,9 +16,9 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
+from ecrauth import report
 from functions.authorize.handler import build
 from localcloud.behaviour import Fault
-from operations import report
 from shared import log
 from shared.cleanup import notes
 from shared.cloud.credentials import Credentials
@@ -108,7 +108,7 @@ def after_trouble(tmp_path_factory):
         with closing(SqlLedger(system.ledger_url)) as ledger:
             places["audit"] = repr(list(ledger.entries()))
             run = notes.report(ledger, None)
-            told = list(notes.told(ledger, run))
+            told = list(notes.each_told(ledger, run))
             places["reports"] = report.html(run, told) + report.markdown(run, told)
         yield places, secrets_of(system)
 

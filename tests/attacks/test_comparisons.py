@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("functions", "shared", "infra", "operations", "ecrauth")
+ROOMS = ("functions", "shared", "infra", "ecrauth")
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).glob("**/*.py"))
 WORDS = (
     "secret",
@@ -24,6 +24,7 @@ WORDS = (
 NOT_SECRET = {
     "shared/registry/contradictions.py: token in seen",  # hashes that the registry shows to all
     "shared/log.py: secret in text",  # masks a known value in a line of ours
+    "ecrauth/app.py: name in SECRET",  # which settings are secret, by their names
     "shared/cloud/sdk.py: token in seen",  # the name of a listing's next page
 }
 

@@ -204,7 +204,7 @@ def test_a_part_that_names_somebody_elses_bundle_changes_nothing_of_it(system):
 
 
 def test_only_our_own_functions_may_publish_results_and_wake_attach():
-    """The shipped roles say who may; the ticketing system is not among them."""
+    """The shipped roles say who may, and the operator; the ticketing system is not among them."""
     account = demo_world().account(ACCOUNT_A)
     may = {
         holder.name
@@ -214,4 +214,4 @@ def test_only_our_own_functions_may_publish_results_and_wake_attach():
         if "mns:PublishMessage" in str(one["Action"]) or "ecr-attachments/" in str(one["Resource"])
     }
     assert {"ecr-authorize", "ecr-attach"} <= may
-    assert may <= {"ecr-authorize", "ecr-attach", "ecr-cleanup", "ecr-notify"}
+    assert may <= {"ecr-authorize", "ecr-attach", "ecr-cleanup", "ecr-operator"}

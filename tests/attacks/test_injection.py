@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import html.parser
+import io
 import json
 import logging
+import sys
 from datetime import datetime, timezone
 
 import pytest
 import structlog
 from pydantic import SecretStr
 
-from operations import report
+from ecrauth import report, screen
 from shared import log
 from shared.cleanup.notes import CleanupRun, Told
 from shared.cloud.credentials import Credentials
@@ -165,3 +167,38 @@ def test_a_letter_goes_where_it_came_from_and_nowhere_else(system):
     assert system.results == []
     assert system.dead_letters("ecr-attachments-dead") == []
     assert access(system) == (set(), set())
+
+
+class Terminal(io.StringIO):
+    """Where an operator looks: what is written is what moves the cursor there."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("where", [Terminal, io.StringIO])
+@pytest.mark.parametrize(
+    "show",
+    [
+        lambda: screen.line(NASTY),
+        lambda: screen.as_json({"reason": NASTY, NASTY: [NASTY, "\U000e0041"]}),
+        lambda: screen.table(("a", "reason"), [("x", NASTY), (NASTY, None)]),
+    ],
+    ids=["line", "json", "table"],
+)
+def test_a_terminal_shows_a_strangers_text_and_does_nothing_else(monkeypatch, where, show):
+    terminal = where()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    show()
+    shown = terminal.getvalue()
+    for mark in ("\x1b]", "\x1b[2J", "\x9b", "\x07", "\r", "\u2028", "\u202e", "\x00", "\x7f"):
+        assert mark not in shown
+    assert "link=http://evil" in shown.replace("\n", "").replace(" ", "") or "┃" in shown
+
+
+def test_json_that_is_shown_can_be_read_again(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    screen.as_json({NASTY: "\U000e0041 é 中"})
+    assert json.loads(terminal.getvalue()) == {NASTY: "\U000e0041 é 中"}
+    assert "é 中" in terminal.getvalue()
