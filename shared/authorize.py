@@ -24,6 +24,7 @@ from shared.contract import (
     read_wake,
 )
 from shared.converge import Step
+from shared.ids import REUSED, is_foreign
 from shared.ledger import Ledger, RequestRecord
 from shared.log import correlate
 from shared.run import problem_of
@@ -44,12 +45,6 @@ if TYPE_CHECKING:
     from shared.testimony import Testimony
 
 log = structlog.get_logger()
-
-REUSED = Problem(
-    code="request_id_reused",
-    message="This request id was used before, for something else.",
-    remedy="Ask with a new request id.",
-)
 
 
 @dataclass(frozen=True)
@@ -140,7 +135,7 @@ class Authorize:
         correlate(ticket=request.ticket, request_id=request.request_id)
         log.info("request_received", action=request.action, subject=request.authorization.key)
         record, is_new = self._recorded(request, sent_at)
-        if record.fingerprint != request.fingerprint:
+        if is_foreign(record, request):
             self._reject(request, REUSED, suffix=request.fingerprint[:12])
             return None
         # A part may have been refused with its bundle before its message came.
@@ -161,7 +156,7 @@ class Authorize:
         correlate(ticket=bundle.ticket, request_id=bundle.request_id)
         log.info("bundle_received", action=bundle.action, parts=len(bundle.instances))
         record, is_new = self._recorded(bundle, sent_at)
-        if record.fingerprint != bundle.fingerprint:
+        if is_foreign(record, bundle):
             suffix = bundle.fingerprint[:12]
             self.announcer.announce(refused_bundle(bundle, REUSED), suffix=suffix)
         elif is_new or not self._has_its_answer(record):
@@ -275,6 +270,8 @@ class AccountB:
         return self.network.authorized_at(session, of)
 
     def _grant(self, record: Authorization) -> Change:
+        if policy.access_refusal(record.id, self.registry) is not None:
+            raise Refused("NotInRegistry", "the registry does not allow it")
         self.router.grant(self._session(record, "grant"), record.id, record.token("grant"))
         return lambda latest: latest.said_granted(self.now())
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from shared.cloud.errors import Refused
 from shared.contract import BadMessage, read_object
+from shared.lines import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 _SUFFIX: Final = "-dead"
 _ANSWERS_DEAD: Final = "ecr-answers-dead"
 _TOPIC: Final = "ecr-results"
+_TAG: Final = re.compile(r"[a-z_]{1,16}")
+_MOST_ATTEMPTS: Final = 1_000_000
+_LONGEST_REASON: Final = 1000
+_LONGEST_ID: Final = 100
 _ROUNDS: Final = 1000
 _HIDDEN_NO_MORE_SECONDS: Final = 1
 
@@ -62,7 +68,7 @@ class DeadLetter:
         data = document.get("data")
         holder = data if isinstance(data, dict) else document
         found = holder.get("request_id")
-        return found if isinstance(found, str) else None
+        return one_line(found, _LONGEST_ID) if isinstance(found, str) else None
 
 
 class Queues(Protocol):
@@ -152,12 +158,15 @@ class DeadLetters:
 
 
 def _read(received: Received, name: str) -> DeadLetter:
-    """The letter; whatever is not ours was left by who could not hand it on."""
-    found = _object(received.body)
+    """The letter; whatever is not ours was left by who could not hand it on.
+
+    Where it goes follows from where it lies: anybody who may put a letter here could name a queue
+    that only the operator may write to.
+    """
+    found, queue = _object(received.body), name.removesuffix(_SUFFIX)
     if found.keys() == {"queue", "reason", "attempt", "message"}:
-        message = found["message"]
-        body = message if isinstance(message, str) else json.dumps(message, separators=(",", ":"))
-        queue, reason, attempt = str(found["queue"]), str(found["reason"]), int(found["attempt"])
+        body, attempt = _text(found["message"]), _counted(found["attempt"])
+        reason = one_line(found["reason"], _LONGEST_REASON)
         return DeadLetter(received.message_id, queue, reason, attempt, body, received.receipt)
     if name == _ANSWERS_DEAD:
         return _answer(received, found)
@@ -165,26 +174,25 @@ def _read(received: Received, name: str) -> DeadLetter:
     inner = data.get("messageBody") if isinstance(data, dict) else None
     body = inner if isinstance(inner, str) else received.body
     reason = "the function did not take it from EventBridge"
-    queue = name.removesuffix(_SUFFIX)
     return DeadLetter(received.message_id, queue, reason, 1, body, received.receipt)
 
 
 def _answer(received: Received, found: dict[str, Any]) -> DeadLetter:
     """A result that was not told: ours, Function Compute's outcome, or MNS's bare message."""
-    topic, reason, attempt, body = _TOPIC, "MNS could not hand it on", 1, received.body
+    reason, attempt, body = "MNS could not hand it on", 1, received.body
     if found.keys() == {"topic", "reason", "attempt", "message"}:
-        topic, reason = str(found["topic"]), str(found["reason"])
-        body = str(found["message"])
+        reason, attempt = str(found["reason"]), _counted(found["attempt"])
+        body = _text(found["message"])
     elif "requestPayload" in found:
         given = found["requestPayload"]
         event = given if isinstance(given, dict) else _object(given)
-        topic, body = str(event.get("TopicName", _TOPIC)), _decoded(event.get("Message", given))
+        body = _decoded(event.get("Message", given))
         reason, attempt = _last_error(found), _count(found)
     data = _object(body).get("data")
-    tag = data.get("outcome") if isinstance(data, dict) else None
-    return DeadLetter(
-        received.message_id, topic, reason, attempt, body, received.receipt, str(tag or "unknown")
-    )
+    said = data.get("outcome") if isinstance(data, dict) else None
+    tag = said if isinstance(said, str) and _TAG.fullmatch(said) else "unknown"
+    reason = one_line(reason, _LONGEST_REASON)
+    return DeadLetter(received.message_id, _TOPIC, reason, attempt, body, received.receipt, tag)
 
 
 def _last_error(found: dict[str, Any]) -> str:
@@ -198,7 +206,18 @@ def _last_error(found: dict[str, Any]) -> str:
 def _count(found: dict[str, Any]) -> int:
     context = found.get("requestContext")
     count = context.get("approximateInvokeCount") if isinstance(context, dict) else None
-    return count if isinstance(count, int) else 1
+    return _counted(count)
+
+
+def _counted(count: object) -> int:
+    return count if type(count) is int and 0 < count <= _MOST_ATTEMPTS else 1
+
+
+def _text(message: object) -> str:
+    """As it would be sent: no longer than it was in its letter, which fitted into a queue."""
+    if isinstance(message, str):
+        return message
+    return json.dumps(message, separators=(",", ":"), ensure_ascii=False)
 
 
 def _decoded(body: object) -> str:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _EXPONENT_LIMIT: Final = 30
+_MOST_ATTEMPTS: Final = 1_000_000
 _KEPT_CHARACTERS: Final = 10_000  # of up to six bytes each, with their escapes
 _UNCOUNTED: Final = ("lock", "turn")
 """Waits that end by themselves, and say nothing of the work: they use up no attempt."""
@@ -226,7 +227,8 @@ def opened(body: str) -> tuple[int, dict[str, Any]]:
     document = read_object(_plain(body))
     if document.keys() == {"attempt", "message"}:
         attempt, inner = document["attempt"], document["message"]
-        if type(attempt) is not int or attempt < 1 or not isinstance(inner, dict):
+        counts = type(attempt) is int and 1 <= attempt <= _MOST_ATTEMPTS
+        if not counts or not isinstance(inner, dict):
             raise BadMessage("the message says that it comes again, but not as we say it")
         return attempt, inner
     return 1, document

@@ -35,6 +35,7 @@ _ITEMS_LIMIT: Final = 50
 _DEPTH_LIMIT: Final = 6
 _FRAMES_LIMIT: Final = 30
 _KNOWN_LIMIT: Final = 400
+_ALWAYS_LIMIT: Final = 32
 _KNOWN_SHORTEST: Final = 6
 _SECRET_WORDS: Final = (
     "secret",
@@ -115,18 +116,18 @@ def correlated(**keys: Any) -> Iterator[None]:
 def mask_value(secret: SecretStr | str, *, always: bool = False) -> None:
     """Wherever this value turns up in a line, it is masked.
 
-    The oldest are forgotten at 400, but for those that are to be masked always.
+    The oldest are forgotten at 400, but for those that are to be masked always: 32.
     """
     value = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
     if len(value) < _KNOWN_SHORTEST:
         return
     for form in (value, json.dumps(value)[1:-1]):  # as it is, and as a line of JSON writes it
-        if always:
-            _always[form] = None
-        _known.pop(form, None)
-        _known[form] = None
-    while len(_known) > _KNOWN_LIMIT:
-        del _known[next(iter(_known))]
+        known = _always if always else _known
+        known.pop(form, None)
+        known[form] = None
+    for known, limit in ((_known, _KNOWN_LIMIT), (_always, _ALWAYS_LIMIT)):
+        while len(known) > limit:
+            del known[next(iter(known))]
 
 
 @contextmanager
@@ -284,7 +285,7 @@ def _shown(text: str) -> str:
 
 
 def _without_secrets(text: str) -> str:
-    for secret in (*_always, *_known):
+    for secret in (*_always, *list(_known)):  # other threads may learn of one meanwhile
         if secret in text:
             text = text.replace(secret, MASK)
     return text

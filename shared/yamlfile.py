@@ -58,7 +58,8 @@ def read(path: Path, max_bytes: int) -> YamlFile:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         raise BadYaml(f"{path.name}:{line}: not the YAML it should be: {error.problem}") from None
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+    # Beside its own errors, PyYAML lets through those of the values that it makes.
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BadYaml(f"{path.name} is not the YAML it should be: {error}") from None
     return YamlFile(path.name, text, document)
 

@@ -21,10 +21,7 @@ from shared.authorize import AccountB, Authorize
 from shared.bundles import Bundles
 from shared.cloud.network import Network
 from shared.cloud.sessions import Sessions
-<<<<<<< HEAD
-=======
 from shared.doctor.canary import Rounds
->>>>>>> d56f808ca800d296962ae11bec6157c8c786826a
 from shared.doctor.probing import MOST_ACCOUNTS, Examination, leased_vbr
 from shared.external_ids import ExternalIdKeys
 from shared.log import logged
@@ -155,18 +152,6 @@ def build(
         now=now,
         examine=rounds.step,
     )
-<<<<<<< HEAD
-    examination = Examination(
-        new_sessions=new_sessions,
-        router=house.router,
-        network=network,
-        registry=house.registry,
-        keys=keys,
-        known_vbr=lambda uid: leased_vbr(house.ledger, house.registry, uid),
-        machine_time=utc_now,
-    )
-=======
->>>>>>> d56f808ca800d296962ae11bec6157c8c786826a
     return AuthorizeFunction(house, house.inbox(), worker, keys, new_sessions, examination)
 
 

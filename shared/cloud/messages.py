@@ -144,7 +144,7 @@ class Messages:
                     return operation(account)
                 except MNSServerException as error:
                     raise failure(
-                        error.type, str(error.message)[:500], request_id=error.req_id
+                        str(error.type), str(error.message), request_id=error.req_id
                     ) from None
                 except MNSClientException as error:
                     if last or "timed out" in str(error.message):

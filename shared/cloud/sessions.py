@@ -21,6 +21,8 @@ from pydantic import SecretStr
 from shared.cloud import sdk
 from shared.cloud.credentials import Credentials
 from shared.cloud.errors import OutcomeUnknown, Refused
+from shared.cloud.times import readable_time
+from shared.lines import one_line
 from shared.log import mask_value
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ _REUSE_UNTIL: Final = timedelta(seconds=60)
 _CACHE_SIZE: Final = 512
 # What STS answers where a trust policy does not let the caller in, an ExternalId at fault included.
 NOT_TRUSTED: Final = frozenset({"NoPermission", "InvalidParameter.ExternalId"})
+_SHOWN_CHARACTERS: Final = 100
 _NOT_A_NAME: Final = re.compile(r"[^A-Za-z0-9.@_-]")
 _ACTIONS: Final[dict[Purpose, dict[str, str]]] = {
     "grant": dict.fromkeys(
@@ -211,11 +214,17 @@ def _checked(body: Any, role: Role) -> tuple[datetime, Credentials]:
     given, user = body.credentials, body.assumed_role_user
     if given is None or user is None or not given.access_key_id or not given.access_key_secret:
         raise OutcomeUnknown("EmptyAnswer", "AssumeRole gave no credentials")
+    keys = (given.access_key_id, given.access_key_secret, given.security_token or "")
+    if not all(isinstance(one, str) for one in keys):
+        raise OutcomeUnknown("UnreadableAnswer", "AssumeRole gave what are no credentials")
     if not str(user.arn).startswith(f"acs:ram::{role.account_uid}:"):
-        raise Refused("WrongAccount", f"AssumeRole answered for {user.arn}", status=200)
+        arn = one_line(user.arn, _SHOWN_CHARACTERS)
+        raise Refused("WrongAccount", f"AssumeRole answered for {arn}", status=200)
     mask_value(given.access_key_secret)
     mask_value(given.security_token or "")
-    until = datetime.strptime(given.expiration, "%Y-%m-%dT%H:%M:%S%z")
+    until = readable_time(given.expiration)
+    if until is None:
+        raise OutcomeUnknown("UnreadableTime", "the credentials' end cannot be read")
     return until, Credentials(
         access_key_id=given.access_key_id,
         access_key_secret=SecretStr(given.access_key_secret),

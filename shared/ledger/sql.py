@@ -33,7 +33,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from shared.audit import Entry
 from shared.authorization import Authorization
@@ -53,7 +53,7 @@ from shared.turns import Turn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy import ColumnElement, Connection, Engine, Select
+    from sqlalchemy import URL, ColumnElement, Connection, Engine, Select
 
     from shared.contract import Outcome
     from shared.ledger import Order, Wanted
@@ -557,7 +557,7 @@ def _engine(url: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         return engine
     return create_engine(
-        make_url(url).set(drivername="postgresql+psycopg"),
+        _parsed(url).set(drivername="postgresql+psycopg"),
         isolation_level="AUTOCOMMIT",
         pool_pre_ping=True,  # an instance that was frozen finds its connections dead
         pool_size=8,
@@ -571,6 +571,21 @@ def _engine(url: str) -> Engine:
             "tcp_user_timeout": 15000,
         },
     )
+
+
+def password_of(url: str) -> str:
+    """The password in a database's URL; empty where there is none, or it is no URL."""
+    try:
+        return str(make_url(url).password or "")
+    except (ArgumentError, ValueError):
+        return ""
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError):  # whose words may hold a part of the password
+        raise LedgerUnavailable("LEDGER_URL is no database's URL") from None
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
