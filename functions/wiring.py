@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +28,7 @@ from shared.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from shared.cloud.endpoints import Service
     from shared.converge import Step
@@ -177,11 +177,6 @@ class House:
             new_holder=lambda: uuid.uuid4().hex,
             lock_seconds=self.settings.lock_seconds,
         )
-
-
-def utc_now() -> datetime:
-    """The clock of the deployed functions."""
-    return datetime.now(timezone.utc)
 
 
 @dataclass(frozen=True)

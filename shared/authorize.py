@@ -44,12 +44,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-REUSED = Problem(
-    code="request_id_reused",
-    message="This request id was used before, for something else.",
-    remedy="Ask with a new request id.",
-)
-
 
 @dataclass(frozen=True)
 class Authorize:
@@ -124,7 +118,7 @@ class Authorize:
         log.info("request_received", action=request.action, subject=request.authorization.key)
         record, is_new = self._recorded(request, sent_at)
         if record.fingerprint != request.fingerprint:
-            self._reject(request, REUSED, suffix=request.fingerprint[:12])
+            self._reject(request, policy.REUSED, suffix=request.fingerprint[:12])
             return None
         # A part may have been refused with its bundle before its message came.
         if (not is_new or request.part_of) and self._has_its_answer(record):
@@ -145,7 +139,7 @@ class Authorize:
         record, is_new = self._recorded(bundle, sent_at)
         if record.fingerprint != bundle.fingerprint:
             suffix = bundle.fingerprint[:12]
-            self.announcer.announce(refused_bundle(bundle, REUSED), suffix=suffix)
+            self.announcer.announce(refused_bundle(bundle, policy.REUSED), suffix=suffix)
         elif is_new or not self._has_its_answer(record):
             self.bundles.take(bundle, record)
 

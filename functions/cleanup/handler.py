@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from functions.clock import utc_now
 from functions.triggers import timer_options
-from functions.wiring import House, utc_now
+from functions.wiring import House
 from shared.cleanup.run import Cleanup
 from shared.cloud.errors import CloudFailure
 from shared.cloud.listings import Listings
