@@ -24,7 +24,7 @@ from shared.contract import (
     read_wake,
 )
 from shared.converge import Step
-from shared.ids import REUSED, is_foreign
+from shared.ids import is_foreign
 from shared.ledger import Ledger, RequestRecord
 from shared.log import correlate
 from shared.run import problem_of
@@ -136,7 +136,7 @@ class Authorize:
         log.info("request_received", action=request.action, subject=request.authorization.key)
         record, is_new = self._recorded(request, sent_at)
         if is_foreign(record, request):
-            self._reject(request, REUSED, suffix=request.fingerprint[:12])
+            self._reject(request, policy.REUSED, suffix=request.fingerprint[:12])
             return None
         # A part may have been refused with its bundle before its message came.
         if (not is_new or request.part_of) and self._has_its_answer(record):
@@ -158,7 +158,7 @@ class Authorize:
         record, is_new = self._recorded(bundle, sent_at)
         if is_foreign(record, bundle):
             suffix = bundle.fingerprint[:12]
-            self.announcer.announce(refused_bundle(bundle, REUSED), suffix=suffix)
+            self.announcer.announce(refused_bundle(bundle, policy.REUSED), suffix=suffix)
         elif is_new or not self._has_its_answer(record):
             self.bundles.take(bundle, record)
 

@@ -18,7 +18,7 @@ import structlog
 from shared import policy
 from shared.announce import final_of, refused
 from shared.contract import PartResult, Problem, Request, ResultBody
-from shared.ids import REUSED, is_foreign, own, renamed
+from shared.ids import is_foreign, own, renamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -133,7 +133,7 @@ class Bundles:
         record = self.ledger.request(request.request_id)
         if record is not None and is_foreign(record, request):
             if request.action == "grant":
-                return True, refused(request, REUSED, "rejected")
+                return True, refused(request, policy.REUSED, "rejected")
             request = renamed(request, record)
             record = self.ledger.request(request.request_id)
         last = final_of(self.ledger.results(request.request_id))

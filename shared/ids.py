@@ -7,20 +7,11 @@ out. A stranger's request under such an id must not keep ours from being done.
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
-
-from shared.contract import Problem
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from shared.contract import Bundle, Request
     from shared.ledger import Ledger, RequestRecord
-
-
-REUSED: Final = Problem(
-    code="request_id_reused",
-    message="This request id was used before, for something else.",
-    remedy="Ask with a new request id.",
-)
 
 
 def is_foreign(record: RequestRecord, asked: Request | Bundle) -> bool:

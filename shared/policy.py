@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 _REGISTER: Final = "Have the network team add it to registry.yaml, then ask with a new request id."
 
+REUSED: Final = Problem(
+    code="request_id_reused",
+    message="This request id was used before, for something else.",
+    remedy="Ask with a new request id.",
+)
 VBR_STEPS: Final = (
     "Alibaba Cloud keeps VBRs of one account off the ECRs of another until it is asked: send the "
     "documentation that both accounts belong to one entity, have the customer manager enable "

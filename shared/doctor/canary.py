@@ -92,13 +92,13 @@ class Canary:
         """A round is begun, or picked up, where it is time. Raises CloudFailure."""
         if self.every is None:
             return False
-        known, now = noted(self.ledger, ROUND, Round), self.now()
-        if known is not None and now - known[0].started_at < self.every:
-            stands_still = now - known[0].stepped_at > _LOST_AFTER
-            if not known[0].is_over and stands_still:
-                self.send(self.queue, known[0].message())
+        note, now = noted(self.ledger, ROUND, Round), self.now()
+        known, version = note.document, note.version
+        if known is not None and now - known.started_at < self.every:
+            stands_still = now - known.stepped_at > _LOST_AFTER
+            if not known.is_over and stands_still:
+                self.send(self.queue, known.message())
             return False
-        version = known[1] if known else 0
         begun = Round(id=f"doctor-{now:%Y%m%dT%H%M%S}-{version}", started_at=now, stepped_at=now)
         if not _put(self.ledger, begun, version):
             return False  # another invocation was quicker
@@ -139,10 +139,10 @@ class Rounds:
         asked = document.get("doctor")
         if document.keys() != {"doctor"} or not isinstance(asked, dict):
             raise BadMessage("the message asks for the doctor, but not as we do")
-        known = noted(self.ledger, ROUND, Round)
-        if known is None or known[0].is_over:
+        note = noted(self.ledger, ROUND, Round)
+        round_, version = note.document, note.version
+        if round_ is None or round_.is_over:
             return
-        round_, version = known
         if asked != {"round": round_.id, "after": round_.after}:
             return
         accounts = self.examination.registry.accounts

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from functions.attach import handler as attach
 from functions.authorize import handler as authorize
 from functions.cleanup import handler as cleanup
+from functions.intake import handler as intake
 from localcloud import worldfile
 from localcloud.behaviour import Behaviour, Switches
 from localcloud.clock import VirtualClock
@@ -36,12 +37,19 @@ ACCOUNT_A = "1000200030004000"
 ENVIRON = {
     "LEDGER_URL": "sqlite://",
     "EXTERNAL_ID_KEY": "demo-external-id-key-demo-external-id-key",
+    "WEBHOOK_SECRETS": json.dumps(
+        {
+            "network-desk": ["whsec_bmV0d29yay1kZXNrLXNlY3JldC1jYW5hcnkh"],
+            "payments-desk": ["whsec_cGF5bWVudHMtZGVzay1zZWNyZXQtY2FuYXJ5"],
+        }
+    ),
     "CLOUD_SECONDS": "1",
 }
 BUILDERS: dict[str, Any] = {
     "ecr-authorize": authorize.build,
     "ecr-attach": attach.build,
     "ecr-cleanup": cleanup.build,
+    "ecr-intake": intake.build,
 }
 
 

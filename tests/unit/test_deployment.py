@@ -17,12 +17,20 @@ TEXT = (ROOT / "s.yaml").read_text()
 
 def test_the_shipped_deployment_is_good():
     deployment = load(ROOT / "s.yaml", ENVIRON)
-    assert set(deployment.functions) == {"ecr-authorize", "ecr-attach", "ecr-cleanup"}
+    assert set(deployment.functions) == {
+        "ecr-authorize",
+        "ecr-attach",
+        "ecr-cleanup",
+        "ecr-intake",
+    }
     for props in deployment.functions.values():
         assert props.runtime == "python3.12"
         assert props.timeout < 300
-        assert props.environmentVariables["TIMEOUT_SECONDS"] == str(props.timeout)
         (trigger,) = props.triggers
+        if trigger.triggerType == "http":
+            assert trigger.triggerConfig.methods == ["GET", "POST"]
+            continue
+        assert props.environmentVariables["TIMEOUT_SECONDS"] == str(props.timeout)
         if trigger.triggerType == "timer":
             continue
         options = trigger.triggerConfig.runOptions

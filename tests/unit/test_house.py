@@ -51,6 +51,7 @@ SEAMS = {
         "functions/attach/handler.py",
         "functions/cleanup/handler.py",
         "functions/notify/handler.py",
+        "functions/intake/handler.py",
         "shared/log.py",
     },
 }
