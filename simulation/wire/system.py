@@ -82,7 +82,7 @@ def deployment(ledger_url: str, *, tells: bool) -> Deployment:
     """
     found = deepcopy(_deployment())
     if not tells:
-        del found.functions["ecr-notify"]
+        del found.resources["notify"]
     for props in found.functions.values():
         props.environmentVariables["LEDGER_URL"] = ledger_url
         for trigger in props.triggers:
