@@ -11,6 +11,7 @@ import threading
 from contextlib import contextmanager
 
 import pytest
+import yaml
 from pydantic import SecretStr, ValidationError
 
 from demo.receiver import Receiver, Reply
@@ -39,9 +40,9 @@ HOSTS = {
     "hooks.chat.example": [],
     "oapi.chat.example": [],
 }
-REGISTRY = (
-    (ROOT / "registry.yaml").read_text()
-    + f"""
+REGISTRY = yaml.safe_dump(
+    yaml.safe_load((ROOT / "registry.yaml").read_text())
+    | yaml.safe_load(f"""
 senders:
   servicenow: {{accounts: all, ecrs: all, mapping: servicenow, callback_hosts: [{SERVICENOW}]}}
   jira: {{accounts: all, ecrs: all, mapping: jira, callback_hosts: [relay.tickets.example]}}
@@ -50,7 +51,7 @@ senders:
 chats:
   operations: {{system: slack, host: hooks.chat.example, outcomes: [rejected, failed]}}
   plant: {{system: dingtalk_chat, host: oapi.chat.example, language: zh, outcomes: [rejected]}}
-"""
+""")
 )
 SECRETS = {
     "ANSWER_SECRETS": json.dumps(
@@ -346,9 +347,8 @@ def test_another_message_with_a_tickets_id_moves_that_ticket_nowhere(system):
 
 
 def test_a_host_that_was_taken_off_the_list_meanwhile_is_not_called(tmp_path):
-    post_registry = REGISTRY.replace(
-        f"callback_hosts: [{SERVICENOW}]", "callback_hosts: [other.tickets.example]"
-    )
+    post_registry = REGISTRY.replace(f"- {SERVICENOW}", "- other.tickets.example")
+    assert post_registry != REGISTRY
     with running(tmp_path) as system:
         post(system, "servicenow_grant", attach=False)
         system.settle_told()
