@@ -5,10 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import os
+import socket
+import ssl
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 import yaml
@@ -24,7 +28,8 @@ from shared.cloud.messages import Messages
 from shared.dead_letters import DeadLetters
 from shared.ledger.sql import SqlLedger
 from shared.log import captured
-from shared.notify.address import BadLoopback
+from shared.notify.address import BadLoopback, Resolver, loopback_places
+from shared.notify.sending import NotYet, Sender, trust
 from simulation.wire.system import ACCOUNT_A, ROOT, WireSystem
 
 OLD = "whsec_b2xkLWNhbmFyeS1vZi1zZXJ2aWNlLW5vdw=="
@@ -437,6 +442,72 @@ def test_a_proxy_of_the_environment_is_not_used(tmp_path, monkeypatch):
         post(system, "servicenow_grant", attach=False)
         system.settle_told()
         assert len(told(system)) == 1
+
+
+class Slow:
+    """A server that never ends: it sends a byte now and then, or a line too many."""
+
+    def __init__(self, tmp_path, receiver, first, more):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tmp_path / "receiver.pem")
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.first, self.more = first, more
+        self.context = context
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self):
+        with suppress(OSError):
+            raw, _ = self.listener.accept()
+            with self.context.wrap_socket(raw, server_side=True) as taken:
+                taken.recv(65536)
+                taken.sendall(self.first)
+                for _ in range(2000):
+                    taken.sendall(self.more)
+                    time.sleep(0.01)
+
+    def close(self):
+        self.listener.close()
+        self.thread.join(30)
+
+
+@pytest.mark.parametrize(
+    ("first", "more", "became"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"x", "told"),  # it has taken it, whatever it says more
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 999999999\r\n\r\n", b"x" * 9999, "told"),
+        (b"HTTP/1.1 200 OK\r\n", b"x: y\r\n" * 20, "NotYet"),  # headers without end
+        (b"nonsense\r\n\r\n", b"", "NotYet"),
+    ],
+)
+def test_a_server_that_never_ends_holds_nobody(tmp_path, first, more, became):
+    receiver = Receiver(tmp_path, HOSTS)
+    slow = Slow(tmp_path, receiver, first, more)
+    places = {SERVICENOW: f"127.0.0.1:{slow.port}"}
+    sender = Sender(Resolver(loopback_places(places)), trust(tmp_path / "authority.pem"), 1.0)
+    started = time.monotonic()
+    try:
+        reply = sender.send("POST", f"https://{SERVICENOW}/", [SERVICENOW], b"{}", {})
+        assert (reply.status, len(reply.body) <= 65536, became) == (200, True, "told")
+    except NotYet:
+        assert became == "NotYet"
+    assert time.monotonic() - started < 5
+    slow.close()
+    receiver._server.server_close()
+
+
+@pytest.mark.parametrize("path", ["//evil.example/x", "/https://evil.example/", "/@evil.example"])
+def test_a_path_that_looks_like_a_host_leads_nowhere_else(tmp_path, path):
+    receiver = Receiver(tmp_path, HOSTS)
+    given = receiver.environment
+    places = loopback_places(json.loads(given["CALLBACK_LOOPBACK_HOSTS"]))
+    sender = Sender(Resolver(places), trust(Path(given["CALLBACK_CA_FILE"])))
+    with receiver:
+        sender.send("POST", f"https://hooks.chat.example{path}", ["hooks.chat.example"], b"{}", {})
+    (told,) = receiver.told
+    assert told.host == "hooks.chat.example"
+    assert told.path == path.replace("//e", "/e")  # Python's server takes one of them away
 
 
 def test_no_secret_is_in_a_log_line_or_a_dead_letter(tmp_path):
