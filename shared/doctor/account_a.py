@@ -140,14 +140,14 @@ class AccountA:
             yield NotChecked(what=what, why=f"its reports are on the ledger: {self.no_ledger}")
             return
         try:
-            known = noted(self.ledger, LAST_REPORT, CleanupRun)
+            run = noted(self.ledger, LAST_REPORT, CleanupRun).document
         except LedgerUnavailable as error:
             yield NotChecked(what=what, why=f"its reports are on the ledger: {error}")
             return
-        if known is None:
+        if run is None:
             yield NotChecked(what=what, why="the clean-up has not reported yet")
             return
-        age = self.now() - (known[0].finished_at or known[0].started_at)
+        age = self.now() - (run.finished_at or run.started_at)
         if age > SILENT_AFTER:
             yield finding("timer_silent", "ecr-cleanup", minutes=int(age.total_seconds() // 60))
 

@@ -92,7 +92,7 @@ class Canary:
         """A round is begun, or picked up, where it is time. Raises CloudFailure."""
         if self.every is None:
             return False
-        known, now = noted(self.ledger, ROUND, Round), self.now()
+        known, now = _noted(self.ledger), self.now()
         if known is not None and now - known[0].started_at < self.every:
             stands_still = now - known[0].stepped_at > _LOST_AFTER
             if not known[0].is_over and stands_still:
@@ -139,7 +139,7 @@ class Rounds:
         asked = document.get("doctor")
         if document.keys() != {"doctor"} or not isinstance(asked, dict):
             raise BadMessage("the message asks for the doctor, but not as we do")
-        known = noted(self.ledger, ROUND, Round)
+        known = _noted(self.ledger)
         if known is None or known[0].is_over:
             return
         round_, version = known
@@ -194,3 +194,8 @@ class Rounds:
 
 def _put(ledger: Ledger, document: Round, version: int) -> bool:
     return ledger.put_note(ROUND, document.model_dump_json(), version)
+
+
+def _noted(ledger: Ledger) -> tuple[Round, int] | None:
+    found = noted(ledger, ROUND, Round)
+    return (found.document, found.version) if found.document is not None else None
