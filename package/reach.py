@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NATIVE: Final = (".so", ".pyd")
+_BLOCKS: Final = ("body", "handlers", "orelse", "finalbody", "cases")
+_BLOCK_ITEMS: Final = (ast.stmt, ast.excepthandler, ast.match_case)
 
 
 @dataclass
@@ -75,9 +78,14 @@ def reached(
             path = tree.modules[module]
             waiting += by_name.get(module, ())
             if path.endswith(".py"):
-                text = source(path).read_bytes()
-                waiting += imports(text, module, is_package=path.endswith("/__init__.py"))
+                waiting += _imports(source(path), module)
     return found
+
+
+@cache  # several functions import the same libraries, and a source does not change meanwhile
+def _imports(source: Path, module: str) -> frozenset[str]:
+    is_package = source.name == "__init__.py"
+    return frozenset(imports(source.read_bytes(), module, is_package=is_package))
 
 
 def imports(text: bytes, module: str, *, is_package: bool) -> set[str]:
@@ -87,7 +95,7 @@ def imports(text: bytes, module: str, *, is_package: bool) -> set[str]:
     """
     package = module.split(".") if is_package else module.split(".")[:-1]
     found: set[str] = set()
-    for node in _run_nodes(ast.parse(text)):
+    for node in _statements(ast.parse(text)):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -98,13 +106,14 @@ def imports(text: bytes, module: str, *, is_package: bool) -> set[str]:
     return found
 
 
-def _run_nodes(node: ast.AST) -> Iterator[ast.AST]:
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """What may run of it; imports are statements, so expressions are passed over."""
     yield node
-    children = ast.iter_child_nodes(node)
-    if isinstance(node, ast.If) and _is_for_types(node.test):
-        children = iter(node.orelse)
-    for child in children:
-        yield from _run_nodes(child)
+    is_for_types = isinstance(node, ast.If) and _is_for_types(node.test)
+    for block in ("orelse",) if is_for_types else _BLOCKS:
+        for child in getattr(node, block, ()):
+            if isinstance(child, _BLOCK_ITEMS):
+                yield from _statements(child)
 
 
 def _is_for_types(test: ast.expr) -> bool:
