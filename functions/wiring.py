@@ -6,7 +6,7 @@ import random
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -22,7 +22,7 @@ from shared.cloud.router import Router
 from shared.cloud.sdk import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
 from shared.contract import AccountUid, Model, RegionId, Settle
 from shared.inbox import Inbox, Pace
-from shared.ledger.sql import SqlLedger, password_of
+from shared.ledger.sql import SqlLedger
 from shared.log import mask_value
 from shared.settle import Settler
 from shared.turns import Turns
@@ -81,15 +81,6 @@ def settings(environ: Mapping[str, str]) -> Settings:
     return read(Settings, environ)
 
 
-_SECRETS: Final = (
-    "LEDGER_URL",
-    "EXTERNAL_ID_KEY",
-    "EXTERNAL_ID_KEY_NEXT",
-    "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
-    "ALIBABA_CLOUD_SECURITY_TOKEN",
-)
-
-
 class House:
     """What both workers share.
 
@@ -104,9 +95,8 @@ class House:
     def __init__(self, environ: Mapping[str, str], now: Callable[[], datetime]) -> None:
         self.environ = environ
         self.now = now
-        for name in _SECRETS:
+        for name in ("EXTERNAL_ID_KEY", "EXTERNAL_ID_KEY_NEXT"):
             mask_value(environ.get(name, ""), always=True)
-        mask_value(password_of(environ.get("LEDGER_URL", "")), always=True)
         self.settings = settings(environ)
         self.registry = registry.load(Path(self.settings.registry_file))
         self.ledger = SqlLedger(self.settings.ledger_url.get_secret_value())

@@ -35,7 +35,6 @@ _ITEMS_LIMIT: Final = 50
 _DEPTH_LIMIT: Final = 6
 _FRAMES_LIMIT: Final = 30
 _KNOWN_LIMIT: Final = 400
-_ALWAYS_LIMIT: Final = 32
 _KNOWN_SHORTEST: Final = 6
 _SECRET_WORDS: Final = (
     "secret",
@@ -116,7 +115,8 @@ def correlated(**keys: Any) -> Iterator[None]:
 def mask_value(secret: SecretStr | str, *, always: bool = False) -> None:
     """Wherever this value turns up in a line, it is masked.
 
-    The oldest are forgotten at 400, but for those that are to be masked always: 32.
+    The oldest are forgotten at 400, but for those that are to be masked always: of them there are
+    few in a process.
     """
     value = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
     if len(value) < _KNOWN_SHORTEST:
@@ -125,9 +125,8 @@ def mask_value(secret: SecretStr | str, *, always: bool = False) -> None:
         known = _always if always else _known
         known.pop(form, None)
         known[form] = None
-    for known, limit in ((_known, _KNOWN_LIMIT), (_always, _ALWAYS_LIMIT)):
-        while len(known) > limit:
-            del known[next(iter(known))]
+    while len(_known) > _KNOWN_LIMIT:
+        del _known[next(iter(_known))]
 
 
 @contextmanager

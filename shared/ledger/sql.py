@@ -48,6 +48,7 @@ from shared.ledger.schema import (
     columns_of,
     migrate,
 )
+from shared.log import mask_value
 from shared.turns import Turn
 
 if TYPE_CHECKING:
@@ -250,6 +251,10 @@ class SqlLedger:
     """
 
     def __init__(self, url: str, *, as_it_is: bool = False) -> None:
+        password = password_of(url)
+        if password:
+            mask_value(url, always=True)
+            mask_value(password, always=True)
         self._engine = _engine(url)
         try:
             with _available():

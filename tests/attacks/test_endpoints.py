@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from functions.authorize.handler import build
-from functions.wiring import utc_now
+from functions.edge import utc_now
 from shared.cloud.endpoints import BadEndpoint, checked, endpoint
 from simulation.wire.system import ROOT
 
