@@ -169,6 +169,24 @@ def test_a_letter_goes_where_it_came_from_and_nowhere_else(system):
     assert access(system) == (set(), set())
 
 
+def test_no_letter_keeps_the_others_from_being_redriven(system):
+    """One grows when it is written anew, one has a tag that no topic takes: all of them go."""
+    put(
+        system,
+        json.dumps({**LETTER, "message": {"x": "é" * 20_000}}, ensure_ascii=False).encode(),
+        "ecr-requests-dead",
+    )
+    put(system, {**LETTER, "message": "last"}, "ecr-requests-dead")
+    assert len(letters_of(system).redrive(None, "operator")) == 2
+    dead = "ecr-answers-dead"
+    for outcome in ("x" * 40, "", ["x"], "gr anted", NASTY, "granted"):
+        told = json.dumps({"data": {"outcome": outcome}})
+        put(system, {"topic": NASTY, "reason": "x", "attempt": 1, "message": told}, dead)
+    redriven = letters_of(system, dead).redrive(None, "operator")
+    assert {letter.queue for letter in redriven} == {"ecr-results"}
+    assert sorted(letter.tag for letter in redriven) == ["granted", *["unknown"] * 5]
+
+
 class Terminal(io.StringIO):
     """Where an operator looks: what is written is what moves the cursor there."""
 
