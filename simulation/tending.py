@@ -161,7 +161,10 @@ class Tending(Invariants):
     def _audited(self, name: str, key: str) -> None:
         """K5."""
         self.reached[f"audited {name}"] += 1
-        is_sure = not self.reached["landed late"] and key.split(":", maxsplit=1)[0] not in self.believed_empty
+        is_sure = (
+            not self.reached["landed late"]
+            and key.split(":", maxsplit=1)[0] not in self.believed_empty
+        )
         if name in _IN_B and key not in self.touched and is_sure:
             raise Broken("K5", f"an audit names {key} {name}, and nobody has meddled with it")
 
