@@ -8,7 +8,7 @@ import platform
 import sys
 from dataclasses import asdict
 
-from benchmarks import backlog, cleanup, cold_start, ledger, requests
+from benchmarks import backlog, cleanup, cold_start, ledger, package, requests
 from benchmarks.table import ROOT, show
 
 
@@ -17,6 +17,7 @@ def main() -> int:
     rows = []
     parts = {
         "cold start": cold_start.measure,
+        "packages (some minutes)": package.measure,
         "requests": requests.measure,
         "ledger": ledger.measure,
         "a backlog (a minute)": backlog.measure,
