@@ -6,8 +6,14 @@ import ipaddress
 import socket
 import ssl
 import threading
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from shared.notify.address import (
     BadLoopback,
@@ -125,12 +131,12 @@ class Listening:
 
     def __init__(self, seconds):
         self.seconds = seconds
+        self.heard = threading.Event()
 
     def __enter__(self):
         self.server = socket.create_server(("127.0.0.1", 0))
         self.server.settimeout(self.seconds)
         self.port = self.server.getsockname()[1]
-        self.heard = threading.Event()
         self.thread = threading.Thread(target=self.listen)
         self.thread.start()
         return self
@@ -171,15 +177,74 @@ def test_a_name_is_looked_up_once_so_that_it_cannot_change_its_mind():
     assert asked == [1]
 
 
-def test_a_host_that_cannot_be_believed_gets_nothing():
-    """Who answers there has no certificate for the name: no byte of the answer goes out."""
-    with Listening(5) as server:
+def certificate(folder, name):
+    """A key and a certificate for `name` that nobody but itself has signed; gives their file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(timezone.utc)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / f"{name}.pem"
+    plain = serialization.NoEncryption()
+    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    file.write_bytes(key.private_bytes(pem, form, plain) + made.public_bytes(pem))
+    return file
+
+
+class Stranger(Listening):
+    """Answers by TLS, and keeps what it is told."""
+
+    def __init__(self, file):
+        super().__init__(5)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(file)
+        self.told = b""
+
+    def listen(self):
+        connection, _ = self.server.accept()
+        connection.settimeout(5)
+        with suppress(OSError), self.context.wrap_socket(connection, server_side=True) as tls:
+            while b"canary" not in self.told and (more := tls.recv(65536)):
+                self.told += more
+            tls.sendall(b"HTTP/1.1 302 Found\r\nLocation: https://evil.example/\r\n\r\n")
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "believed", "is_told"),
+    [
+        ("tickets.example.com", True, True),
+        ("tickets.example.com", False, False),
+        ("evil.example", True, False),
+    ],
+)
+def test_a_host_that_cannot_be_believed_gets_nothing(tmp_path, name, believed, is_told):
+    """A certificate of another name, or that nobody has signed: no byte of the answer goes out.
+
+    Who has the right one is told, and its redirect is not followed.
+    """
+    file = certificate(tmp_path, name)
+    with Stranger(file) as server:
         host = f"tickets.example.com:{server.port}"
         places = loopback_places({host: f"127.0.0.1:{server.port}"})
-        sender = Sender(Resolver(places), ssl.create_default_context())
-        with pytest.raises(NotYet) as later:
-            sender.send("POST", f"https://{host}/secret-path", [host], b"canary", {})
-        assert "secret-path" not in str(later.value)
+        context = ssl.create_default_context(cafile=str(file) if believed else None)
+        with pytest.raises((NotYet, Undeliverable)) as undelivered:
+            Sender(Resolver(places), context).send(
+                "POST", f"https://{host}/secret-path", [host], b"canary", {}
+            )
+        assert "secret-path" not in str(undelivered.value)
+        server.thread.join()
+        assert (b"canary" in server.told) is is_told
+        assert ("redirect" in str(undelivered.value)) is is_told
 
 
 @pytest.mark.parametrize(
