@@ -56,7 +56,7 @@ class Cleaner:
         audited = self._try(lambda: auditing.go_on(begin=options.audit), failures)
         run = self._try(lambda: cleaning.run(dry=options.dry_run), failures)
         if run is not None and run.outcome is not None:
-            log.info("gauges", **self._gauges(run))
+            self._tell_gauges(run)
         if failures:
             raise failures[0]
         return {
@@ -64,10 +64,14 @@ class Cleaner:
             "audit": audited.model_dump(mode="json", include=_ANSWERED) if audited else None,
         }
 
-    def _gauges(self, run: CleanupRun) -> dict[str, str | int | float]:
+    def _tell_gauges(self, run: CleanupRun) -> None:
+        """How things stand is logged; what cannot be read of that fails no run that has ended."""
         now, ledger = self.house.now(), self.house.ledger
-        oldest = next(iter(ledger.unfinished(now, 1)), None)
-        return gauges(run, brake_on(ledger), oldest, now)
+        try:
+            oldest = next(iter(ledger.unfinished(now, 1)), None)
+            log.info("gauges", **gauges(run, brake_on(ledger), oldest, now))
+        except ValueError:  # an unreadable note of the brake, or request: the next run names it
+            log.exception("gauges_not_told", run=run.id)
 
     def _is_late(self, begun: datetime, seconds: float) -> Callable[[], bool]:
         until = begun + timedelta(seconds=seconds)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from pydantic import ValidationError
 from sqlalchemy import (
     BigInteger,
@@ -43,11 +44,13 @@ from shared.ledger.schema import check, migrate
 from shared.turns import Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sqlalchemy import Connection, Engine, Select
 
     from shared.contract import Outcome
+
+log = structlog.get_logger()
 
 _WAL_TRIES: Final = 100
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -130,7 +133,8 @@ _INSERT: Final = {table: insert(table) for table in _metadata.sorted_tables}
 _REQUESTS: Final = select(_requests.c.document, _requests.c.outcome, _requests.c.finished_at)
 _REQUEST: Final = _REQUESTS.where(_requests.c.request_id == bindparam("id"))
 _UNFINISHED: Final = (
-    _REQUESTS.where(
+    _REQUESTS.add_columns(_requests.c.received_at, _requests.c.request_id)
+    .where(
         _requests.c.finished_at.is_(None),
         _requests.c.received_at < bindparam("old"),
         tuple_(_requests.c.received_at, _requests.c.request_id)
@@ -273,12 +277,21 @@ class SqlLedger:
     def unfinished(
         self, before: datetime, limit: int, after: RequestRecord | None = None
     ) -> list[RequestRecord]:
-        """Requests received before a time that have no final result, the oldest first."""
-        start = (after.received_at, after.request.request_id) if after else (_EPOCH, "")
-        given = {"old": before, "most": limit, "at": start[0], "id": start[1]}
-        with self._connection() as connection:
-            rows = connection.execute(_UNFINISHED, given).all()
-        return [_request(row) for row in rows]
+        """Requests received before a time that have no final result, the oldest first.
+
+        One that cannot be read is logged, and cuts no page short.
+        """
+        at, last = (after.received_at, after.request.request_id) if after else (_EPOCH, "")
+        found: list[RequestRecord] = []
+        while (left := limit - len(found)) > 0:
+            given = {"old": before, "most": left, "at": at, "id": last}
+            with self._connection() as connection:
+                rows = connection.execute(_UNFINISHED, given).all()
+            found += _readable(rows)
+            if len(rows) < left:
+                break
+            at, last = rows[-1].received_at, rows[-1].request_id
+        return found
 
     # Authorizations ------------------------------------------------------------------------------
 
@@ -457,6 +470,14 @@ class SqlLedger:
 def _request(row: Any) -> RequestRecord:
     record = RequestRecord.model_validate_json(row.document)
     return record.model_copy(update={"outcome": row.outcome, "finished_at": row.finished_at})
+
+
+def _readable(rows: Iterable[Any]) -> Iterator[RequestRecord]:
+    for row in rows:
+        try:
+            yield _request(row)
+        except ValidationError:
+            log.error("request_unreadable", request_id=row.request_id)  # noqa: TRY400 -- its content
 
 
 def _authorization(document: str) -> Authorization | None:
