@@ -15,7 +15,7 @@ from functions.triggers import timer_options
 from functions.wiring import House
 from shared.cleanup.audit import Audit
 from shared.cleanup.gauges import gauges
-from shared.cleanup.notes import brake_on
+from shared.cleanup.notes import UnreadableNote, brake_on
 from shared.cleanup.run import Cleanup
 from shared.cloud.errors import CloudFailure
 from shared.cloud.listings import Listings
@@ -59,7 +59,7 @@ class Cleaner:
         audited = self._try(lambda: auditing.go_on(begin=options.audit), failures)
         run = self._try(lambda: cleaning.run(dry=options.dry_run), failures)
         if run is not None and run.outcome is not None:
-            log.info("gauges", **self._gauges(run))
+            self._log_gauges(run)
         if failures:
             raise failures[0]
         return {
@@ -67,10 +67,15 @@ class Cleaner:
             "audit": audited.model_dump(mode="json", include=_ANSWERED) if audited else None,
         }
 
-    def _gauges(self, run: CleanupRun) -> dict[str, str | int | float]:
+    def _log_gauges(self, run: CleanupRun) -> None:
         now, ledger = self.house.now(), self.house.ledger
         oldest = next(iter(ledger.unfinished(now, 1)), None)
-        return gauges(run, brake_on(ledger), oldest, now)
+        try:
+            brake = brake_on(ledger)
+        except UnreadableNote:  # a run names that, too; the other numbers are told all the same
+            log.warning("gauges_without_brake", run=run.id)
+            brake = None
+        log.info("gauges", **gauges(run, brake, oldest, now))
 
     def _is_late(self, begun: datetime, seconds: float) -> Callable[[], bool]:
         until = begun + timedelta(seconds=seconds)

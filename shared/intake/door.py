@@ -165,7 +165,7 @@ def problem(error: Exception, request_id: str | None) -> Response:
         log.error("queue_unavailable", exc_info=error)
         refusal = _not_now("queue_unavailable", "The request could not be put on the queue.")
     else:
-        log.error("request_failed", exc_info=error)
+        log.error("http_failed", exc_info=error)
         refusal = Refusal("internal", "The request could not be answered.", _LATER)
     details = refusal.details(request_id)
     log.info("problem_answered", code=details.code, status=details.status)

@@ -203,7 +203,7 @@ class Notifier:
 
     def _give_up(self, body: str, reason: str) -> None:
         self.bury(body, reason)
-        log.error("result_undeliverable", cause=reason)
+        log.error("result_undeliverable", reason=reason)
 
 
 def answer_document(result: Result, texts: Texts) -> dict[str, Any]:

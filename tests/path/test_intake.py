@@ -405,7 +405,7 @@ def test_every_unexpected_exception_is_one_problem_with_the_id_of_the_request(sy
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert answer.json()["request"]
     assert "Traceback" not in answer.text
-    assert [one for one in lines if one["event"] == "request_failed"]
+    assert [one for one in lines if one["event"] == "http_failed"]
 
 
 def test_a_ledger_that_is_away_is_told_so_by_whatever_is_asked(system, door):
