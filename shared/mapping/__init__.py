@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from shared.contract import BadMessage, Bundle, Request, RequestId
 from shared.contract import Model as _Model
@@ -78,6 +78,8 @@ class Mapping:
         model = Bundle if "instances" in document else Request
         try:
             model.model_validate_json(to_json(document))
+        except PydanticSerializationError:
+            raise Unmapped(f"{self.name}: a field holds what is no JSON in UTF-8") from None
         except ValidationError as error:
             raise Unmapped(self._in_words(error), _request_id(document)) from None
         return document

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from shared.yamlfile import Place
 
 MOST_ITEMS: Final = 100
+_HUGE: Final = 10**18
 
 
 class Misfit(Exception):
@@ -83,10 +84,9 @@ class LookedUp:
     def made(self, document: Any, place: Place) -> Any:
         """The table's value; `*` stands for whatever else was found, nothing included."""
         found = self.leaf.made(document, place)
-        if isinstance(found, bool):
-            found = str(found).lower()
-        if isinstance(found, str | int | float) and str(found) in self.table:
-            return self.table[str(found)]
+        key = found if isinstance(found, str) else _spelt(found)
+        if key is not None and key in self.table:
+            return self.table[key]
         if "*" in self.table:
             return self.table["*"]
         if found is None:
@@ -183,6 +183,14 @@ class Row:
         """The entries that were found."""
         made = [one.made(document, (*place, number)) for number, one in enumerate(self.entries)]
         return [one for one in made if one is not None]
+
+
+def _spelt(found: Any) -> str | None:
+    """A value of JSON as a table has it; one that none can have (a list, a huge number) is None."""
+    if isinstance(found, bool):
+        return str(found).lower()
+    is_small = isinstance(found, int) and abs(found) < _HUGE
+    return str(found) if is_small or isinstance(found, float) else None
 
 
 def named(node: Node, place: Place = ()) -> Iterator[Place]:

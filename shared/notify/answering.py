@@ -138,7 +138,8 @@ class Notifier:
         if mapping is None:
             raise Undeliverable(f"there is no mapping {channel.system}")
         try:
-            answer = mapping.answer(answer_document(result, self.texts[channel.language]))
+            texts = self.texts[channel.language]
+            answer = mapping.answer(answer_document(result, texts, channel.language))
         except Misfit as misfit:
             raise Undeliverable(f"mapping {channel.system}: {misfit}") from None
         body = to_json(answer.body)
@@ -203,10 +204,14 @@ class Notifier:
 
     def _give_up(self, body: str, reason: str) -> None:
         self.bury(body, reason)
+<<<<<<< HEAD
         log.error("result_undeliverable", reason=reason)
+=======
+        log.error("message_dead", reason=reason, attempt=1)
+>>>>>>> tip-notify
 
 
-def answer_document(result: Result, texts: Texts) -> dict[str, Any]:
+def answer_document(result: Result, texts: Texts, language: Language) -> dict[str, Any]:
     """What a mapping's answer is made from; docs/ticketing.md lists it. Pure."""
     data = result.data
     said = say(result, texts)
@@ -220,6 +225,7 @@ def answer_document(result: Result, texts: Texts) -> dict[str, Any]:
         "ticket": data.ticket or data.request_id,
         # The ticket's own answer, not that of one of its parts.
         "closes": data.final and result.is_answer and data.part_of is None,
+        "language": language,
         "headline": said.headline,
         "comment": said.comment,
         "result": result.model_dump(mode="json", exclude_none=True),

@@ -71,11 +71,18 @@ class Sender:
     Args:
         resolver: Finds where hosts are.
         context: Whom it believes; `trust` makes it.
+        longest_seconds: How long a reply is read at most.
     """
 
-    def __init__(self, resolver: Resolver, context: ssl.SSLContext) -> None:
+    def __init__(
+        self,
+        resolver: Resolver,
+        context: ssl.SSLContext,
+        longest_seconds: float = LONGEST_SECONDS,
+    ) -> None:
         self._resolver = resolver
         self._context = context
+        self._longest = longest_seconds
 
     def send(
         self,
@@ -153,7 +160,7 @@ class Sender:
             "connection": "close",
         }
         with pool:
-            until = time.monotonic() + LONGEST_SECONDS
+            until = time.monotonic() + self._longest
             response = pool.urlopen(
                 method,
                 at.path,
@@ -172,10 +179,11 @@ class Sender:
 def _read(response: urllib3.BaseHTTPResponse, until: float) -> bytes:
     """As much of the reply as is looked at; one that goes on for ever is left."""
     read = b""
-    for chunk in response.stream(_CHUNK, decode_content=False):
-        read += chunk
-        if len(read) > MOST_ANSWER_BYTES or time.monotonic() > until:
+    while len(read) <= MOST_ANSWER_BYTES and time.monotonic() < until:
+        chunk = response.read1(_CHUNK, decode_content=False)
+        if not chunk:
             break
+        read += chunk
     return read[:MOST_ANSWER_BYTES]
 
 

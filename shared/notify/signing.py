@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import binascii
 from datetime import timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
+from standardwebhooks.webhooks import Webhook
 
 from shared.log import mask_value
 
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 
+_PREFIX: Final = "whsec_"
+_SHORTEST_BYTES: Final = 24  # as Standard Webhooks has it
+
+
 class BadSecret(ValueError):
-    """A secret that is none: it is not `whsec_` and base64."""
+    """A secret that is none: it is not `whsec_` and base64 of 24 bytes or more."""
 
 
 class Signer:
@@ -31,10 +36,7 @@ class Signer:
     def __init__(self, secrets: Sequence[SecretStr]) -> None:
         for secret in secrets:
             mask_value(secret, always=True)
-        try:
-            self._webhooks = [Webhook(one.get_secret_value()) for one in secrets]
-        except (EmptyWebhookSecretError, binascii.Error, ValueError, RuntimeError):
-            raise BadSecret("an answer secret is not whsec_ and base64") from None
+        self._webhooks = [Webhook(_key(one.get_secret_value())) for one in secrets]
         if not self._webhooks:
             raise BadSecret("a sender of ANSWER_SECRETS has no secret")
 
@@ -48,3 +50,14 @@ class Signer:
                 one.sign(msg_id=message_id, timestamp=at, data=body) for one in self._webhooks
             ),
         }
+
+
+def _key(secret: str) -> bytes:
+    """The secret's bytes: the library would pass over what is no base64."""
+    try:
+        key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not secret.startswith(_PREFIX) or len(key) < _SHORTEST_BYTES:
+        raise BadSecret("an answer secret is not whsec_ and base64 of 24 bytes or more")
+    return key

@@ -181,6 +181,26 @@ def test_the_request_id_is_known_where_that_much_can_be_read():
     assert caught.value.request_id == "CHG0031001"
 
 
+HARDLY = {
+    "half a character": "\ud800",
+    "huge": 10**5000,
+    "small": -(10**5000),
+    "infinite": float("inf"),
+    "long": "x" * 70000,
+}
+
+
+@pytest.mark.parametrize("kind", HARDLY)
+@pytest.mark.parametrize("field", ["u_ecr_id", "u_ecr_action", "u_ecr_expires_at", "approval"])
+def test_what_json_hardly_has_is_refused_like_any_other_value(field, kind):
+    value = HARDLY[kind]
+    document = changed("servicenow_grant", **{field: value})
+    if field == "approval":
+        assert MAPPINGS["servicenow"].request(document)["approval"]["state"] == "pending"
+    else:
+        assert refused(document).startswith("servicenow: ")
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=12) | st.floats(),
     lambda inner: (
