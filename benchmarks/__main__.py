@@ -8,7 +8,7 @@ import platform
 import sys
 from dataclasses import asdict
 
-from benchmarks import backlog, cleanup, cold_start, doctor, ledger, requests
+from benchmarks import backlog, cleanup, cold_start, doctor, intake, ledger, requests
 from benchmarks.table import ROOT, show
 
 
@@ -18,6 +18,7 @@ def main() -> int:
     parts = {
         "cold start": cold_start.measure,
         "requests": requests.measure,
+        "intake": intake.measure,
         "ledger": ledger.measure,
         "a backlog (a minute)": backlog.measure,
         "the clean-up (a minute)": cleanup.measure,

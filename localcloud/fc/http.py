@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from localcloud.fc import Fc
     from localcloud.fc.instance import Outcome
 
-_PATH: Final = re.compile(r"/_http/(?P<function>[^/]+)(?P<path>/.*)?")
+_PATH: Final = re.compile(r"/_http/(?P<function>[^/]+)(?P<path>/.*)?", re.DOTALL)
 _TEXT: Final = re.compile(r"text/.*|application/(json|xml|x-www-form-urlencoded|[\w.-]+\+json).*")
 _HEADERS_LIMIT: Final = 8192
 _URL_LIMIT: Final = 4096

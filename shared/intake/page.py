@@ -57,7 +57,7 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> Iterator
     name = escape(operation["operationId"])
     yield f'<h2 id="{name}"><b>{method.upper()}</b><code>{escape(path)}</code></h2>'
     doors = [scheme for one in operation["security"] for scheme in one]
-    yield f"<p>{escape(operation['summary'])}. For {escape(doors[0]) if doors else 'anyone'}.</p>"
+    yield f"<p>{_words(operation['summary'])}. For {escape(doors[0]) if doors else 'anyone'}.</p>"
     body = operation.get("requestBody")
     if body:
         yield f"<p>Body: {_kind(body['content']['application/json']['schema'])}</p>"
