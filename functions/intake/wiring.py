@@ -7,8 +7,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, SecretStr, TypeAdapter
+from pydantic import Field, SecretStr
 
+from functions.edge import read
 from functions.intake.event import NotHttp, request_of, struct
 from shared import registry
 from shared.cloud.credentials import Credentials, from_environment
@@ -43,17 +44,9 @@ class IntakeSettings(Model):
     mappings_folder: str = "mappings"
 
 
-_from_text: TypeAdapter[IntakeSettings] = TypeAdapter(IntakeSettings)
-
-
 def settings(environ: Mapping[str, str]) -> IntakeSettings:
     """The settings in `environ`. Raises pydantic's ValidationError, which names what is wrong."""
-    names = {"account_uid": "FC_ACCOUNT_ID", "region": "FC_REGION"}
-    told = {
-        name: environ.get(names.get(name, name.upper())) for name in IntakeSettings.model_fields
-    }
-    given = {name: text for name, text in told.items() if text is not None}
-    return _from_text.validate_python(given, strict=False)
+    return read(IntakeSettings, environ)
 
 
 class IntakeHouse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -440,3 +441,45 @@ def test_no_secret_is_in_an_answer_or_a_log_line(tmp_path):
         bare = SecretStr(secret.removeprefix("whsec_")).get_secret_value()
         assert bare not in json.dumps(lines)
         assert bare not in answers or secret == SECRETS["payments-desk"]
+
+
+def test_of_many_at_once_with_one_id_one_is_taken_and_the_same_ones_have_its_answer(door):
+    given = [GRANT if number % 2 else {**GRANT, "reason": "Another"} for number in range(12)]
+    bodies = [json.dumps(one).encode() for one in given]
+    headers = [door.signed(body) for body in bodies]
+
+    def post(number):
+        url = f"{door.url}/requests"
+        return requests.post(url, data=bodies[number], headers=headers[number], timeout=20)
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(post, range(12)))
+    taken = {number % 2 for number, one in enumerate(answers) if one.status_code == 202}
+    assert len(taken) == 1
+    assert {one.status_code for one in answers} == {202, 409}
+    assert [one.status_code for one in answers].count(202) == 6
+    assert set(door.queued()) == {"CHG-1001"}
+    sent = door.system.cloud.mns.queue("1000200030004000", "ecr-requests").peek(1000)
+    assert len({one.body for one in sent}) == 1  # and whatever is there twice is the same
+
+
+def test_a_message_with_two_of_one_header_is_none_of_ours(system, door):
+    body = json.dumps(GRANT)
+    signed = door.signed(body.encode())
+    for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
+        event = {
+            "rawPath": "/requests",
+            "headers": {**signed, name.title(): signed[name]},
+            "body": body,
+            "requestContext": {"requestId": "r", "http": {"method": "POST"}},
+        }
+        answer = system.invoke("ecr-intake", json.dumps(event).encode())
+        assert answer["statusCode"] == 401
+    assert door.queued() == []
+
+
+@pytest.mark.parametrize("event", [b"", b"null", b'{"rawPath": "/"}', b"\xff", b"[" * 9000])
+def test_what_is_no_http_event_is_answered_in_the_full_struct(system, event):
+    answer = system.invoke("ecr-intake", event)
+    assert answer["statusCode"] == 400
+    assert set(answer) == {"statusCode", "headers", "isBase64Encoded", "body"}

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from werkzeug.wrappers import Response
 
+from functions.intake import handler as intake
 from functions.intake import wiring
 from functions.intake.event import NotHttp, request_of, struct
 from shared.announce import owed, unreadable
@@ -335,3 +336,43 @@ def test_a_bundle_is_told_with_each_of_its_parts():
     assert found.next.message == "1 of 2 instances have their answer."
     assert [one.state for one in found.parts] == ["rejected", "waiting"]
     assert [one.code for one in found.parts] == ["malformed", None]
+
+
+# The start ----------------------------------------------------------------------------------------
+
+
+def test_an_instance_whose_ledger_is_away_answers_that_and_starts_when_it_is_back(
+    monkeypatch, tmp_path
+):
+    environ = {
+        "FC_ACCOUNT_ID": "1000200030004000",
+        "FC_REGION": "cn-hangzhou",
+        "LEDGER_URL": "sqlite:////nowhere/at/all/ledger.db",
+        "WEBHOOK_SECRETS": "",
+        "REGISTRY_FILE": str(ROOT / "registry.yaml"),
+    }
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    intake.function.cache_clear()
+    health = event(rawPath="/healthz")
+    asked = json.loads(health)
+    asked["requestContext"]["http"]["method"] = "GET"
+    health = json.dumps(asked).encode()
+    with captured():
+        intake.initializer(None)
+        away = intake.handler(health, None)
+        monkeypatch.setenv("LEDGER_URL", f"sqlite:///{tmp_path}/ledger.db")
+        back = intake.handler(health, None)
+    intake.function().house.close()
+    intake.function.cache_clear()
+    assert (away["statusCode"], json.loads(away["body"])["code"]) == (503, "ledger_unavailable")
+    assert (back["statusCode"], json.loads(back["body"])) == (200, {"status": "ok"})
+
+
+class Busy(MemoryLedger):
+    def put_turn(self, key, turn, version):
+        return False
+
+
+def test_where_others_post_in_its_name_at_every_moment_a_sender_has_to_wait():
+    assert pace.wait(Busy(), "intake/desk", 60, NOW) == timedelta(seconds=1)
