@@ -5,13 +5,10 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 	2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-# What Function Compute's built-in runtime runs: RUNTIME is to be that of s.yaml.
-RUNTIME ?= 3.12
-PLATFORMS := manylinux2014_x86_64 manylinux_2_17_x86_64 manylinux_2_28_x86_64
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo simulate test check lint types boundaries tests bench contracts lock package up clean
+.PHONY: help demo simulate test check lint types boundaries tests bench contracts lock package audit up clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1|\2/' \
@@ -26,7 +23,7 @@ up: .venv/ready ## run the same cloud and functions until you stop them
 		EXTERNAL_ID_KEY=demo-external-id-key-demo-external-id-key \
 		$(BIN)/python -m localcloud up --world demo/world.yaml --s-yaml s.yaml --code .
 
-test: check lint types boundaries tests ## everything that CI checks
+test: check lint types boundaries audit tests ## everything that CI checks
 
 check: .venv/ready ## registry.yaml, as strictly as a request: each mistake with its line
 	@echo "== registry.yaml =="
@@ -47,7 +44,7 @@ boundaries: .venv/ready ## which part may import which
 
 tests: .venv/ready ## pytest
 	@echo "== pytest =="
-	@$(BIN)/python -m pytest -n auto
+	@$(BIN)/python -m pytest -n auto --dist loadgroup
 
 simulate: .venv/ready ## let faults loose on the code; OPTIONS="--schedules 300000 --minutes 30"
 	@$(BIN)/python -m simulation $(OPTIONS)
@@ -65,14 +62,12 @@ lock: .venv/ready ## compile requirements/*.txt anew (use Python 3.10, the oldes
 		--no-emit-index-url --no-emit-trusted-host --no-emit-options --no-emit-find-links \
 		--output-file $$f.txt $$f.in || exit 1; done
 
-package: check ## build dist/function, the code that s.yaml deploys
-	@rm -rf dist/function && mkdir -p dist/function
-	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --target dist/function \
-		--python-version $(RUNTIME) --implementation cp $(PLATFORMS:%=--platform %) \
-		--only-binary=:all: --no-binary=alibabacloud-tea -r requirements/runtime.txt
-	@cp -r functions shared mappings registry.yaml dist/function/
-	@find dist/function -name __pycache__ -prune -exec rm -rf {} +
-	@du -sh dist/function
+package: check ## build dist/, what `s deploy` deploys: a folder a function, and what is in it
+	@$(BIN)/python -m package
+
+audit: .venv/ready ## known vulnerabilities of what is deployed; says so where nobody can be asked
+	@echo "== pip-audit =="
+	@$(BIN)/python -m package.audit
 
 clean: ## remove what was built and installed
 	rm -rf .venv .local dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -8,7 +8,16 @@ import platform
 import sys
 from dataclasses import asdict
 
-from benchmarks import backlog, cleanup, cold_start, doctor, intake, ledger, requests
+from benchmarks import (
+    backlog,
+    cleanup,
+    cold_start,
+    doctor,
+    intake,
+    ledger,
+    package,
+    requests,
+)
 from benchmarks.table import ROOT, show
 
 
@@ -17,6 +26,7 @@ def main() -> int:
     rows = []
     parts = {
         "cold start": cold_start.measure,
+        "packages (some minutes)": package.measure,
         "requests": requests.measure,
         "intake": intake.measure,
         "ledger": ledger.measure,
