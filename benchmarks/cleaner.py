@@ -20,7 +20,6 @@ from functions.cleanup import handler as cleanup
 from shared.cloud.sessions import Role, session_policy
 from shared.contract import AuthorizationId
 from shared.log import logged
-from shared.registry import external_id
 
 _SAMPLE = 200
 
@@ -61,7 +60,7 @@ def _script(function: Any, asked: dict[str, Any]) -> dict[str, float]:
     """What one look and one AssumeRole take, as the obvious script would make them, CPU in ms."""
     of, account = AuthorizationId.of_key(asked["key"]), function.worker.testimony.look.__self__
     uid = of.instance_owner_uid
-    role = Role(account.registry.accounts[uid].role_arn, external_id(account.external_id_key, uid))
+    role = Role(account.registry.accounts[uid].role_arn, *account.external_id_keys.of(uid))
     policy = session_policy(of, "look")
     session = account.sessions.assume(role, policy, "script")
     account.network.authorized_at(session, of)

@@ -30,7 +30,7 @@ from simulation.schedule import (
     Schedule,
     Simulation,
 )
-from simulation.tending import Tending
+from simulation.tending import OPERATOR, Tending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ KEYS = tuple(
     for name, instance in _PLACES
 )
 BY_HAND = ("grant", "revoke", "associate", "dissociate")
-OPERATOR = ("release", "drop", "audit", "dry run")
+OPERATORS = ("release", "drop", "audit", "dry run")
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,10 +98,10 @@ class TendedSystem(System):
         if brake is None:
             return
         try:
-            decide(self.ledger, self.trail, brake.digest, "anna", release=release)
+            decide(self.ledger, self.trail, brake.digest, OPERATOR, release=release)
         except NoSuchBrake:
             return
-        self.watch.decided(brake.run.id, release=release)
+        self.watch.decided(release=release)
 
     def _by_hand(self, what: str, key: str) -> None:
         ports, now = self.ports, self.ports.now
@@ -294,7 +294,7 @@ def _happenings(
             at += chance.uniform(120, 7200)
         found.append((at, chance.choice(BY_HAND), key))
     found += [
-        (chance.uniform(1800, DAY_LONG * 1.2), chance.choice(OPERATOR), "")
+        (chance.uniform(1800, DAY_LONG * 1.2), chance.choice(OPERATORS), "")
         for _ in range(chance.choice((0, 1, 2)))
     ]
     return found

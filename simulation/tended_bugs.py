@@ -221,7 +221,11 @@ def _() -> list[tuple[Any, str, Any]]:
 @bug("what is being worked on is compared")
 def _() -> list[tuple[Any, str, Any]]:
     never = lambda record, listed_at: False  # noqa: E731
-    return [(findings, "is_in_motion", never), (differences, "is_in_motion", never)]
+    return [
+        (findings, "is_in_motion", never),
+        (differences, "is_in_motion", never),
+        (View, "has_moved", lambda self, key, since: False),
+    ]
 
 
 @bug("what no lease holds is not noticed")

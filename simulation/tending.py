@@ -18,7 +18,18 @@ from typing import TYPE_CHECKING
 
 from shared.audit import verify
 from shared.authorization import VISIBLE_AFTER
-from shared.cleanup.notes import RUN, CleanupRun, Found, Rows, brake_on, each_told, noted, rows_key
+from shared.cleanup.notes import (
+    BRAKE,
+    RUN,
+    BrakeOn,
+    CleanupRun,
+    Found,
+    Rows,
+    brake_on,
+    each_told,
+    noted,
+    rows_key,
+)
 from shared.cleanup.words import AUDIT
 from shared.contract import AuthorizationId
 from simulation.invariants import Broken, Invariants
@@ -32,6 +43,7 @@ if TYPE_CHECKING:
     from simulation.memory import MemoryLedger
     from simulation.ports import System
 
+OPERATOR = "anna"
 _ABSENT = {"missing", "not_attached", "attached_without_grant"}
 _IN_B = {"only_in_a", "only_in_b", "missing_in_b", "other_time"}
 _UNHELD = {"unmanaged", "left_behind", "attached_without_lease"}
@@ -60,10 +72,8 @@ class Tending(Invariants):
 
     # What is told of it --------------------------------------------------------------------------
 
-    def decided(self, run_id: str, *, release: bool) -> None:
+    def decided(self, *, release: bool) -> None:
         """An operator has decided about a braked run."""
-        if release:
-            self.released.add(run_id)
         self.reached["an operator released" if release else "an operator dropped"] += 1
 
     def emptied(self, shown: Shown) -> None:
@@ -127,6 +137,10 @@ class Tending(Invariants):
                 self.reached[f"a run {run.outcome}"] += 1
             self.runs[run.id] = run
             self.believed_empty.clear()  # what comes next is another listing
+        elif key == BRAKE:
+            brake = BrakeOn.model_validate_json(text)
+            if brake.released_by == OPERATOR:  # also where its crash kept the operator from knowing
+                self.released.add(brake.run.id)
         elif key.startswith("cleanup/found/2/"):
             for one in Found.model_validate_json(text).told:
                 self._audited(one.name, one.key)

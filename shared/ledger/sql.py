@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from pydantic import ValidationError
 from sqlalchemy import (
     BigInteger,
@@ -52,12 +53,14 @@ from shared.log import mask_value
 from shared.turns import Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sqlalchemy import URL, ColumnElement, Connection, Engine, Select
 
     from shared.contract import Outcome
     from shared.ledger import Order, Wanted
+
+log = structlog.get_logger()
 
 _WAL_TRIES: Final = 100
 _LAST: Final = "\x7f"
@@ -144,7 +147,8 @@ _INSERT: Final = {table: insert(table) for table in _metadata.sorted_tables}
 _REQUESTS: Final = select(_requests.c.document, _requests.c.outcome, _requests.c.finished_at)
 _REQUEST: Final = _REQUESTS.where(_requests.c.request_id == bindparam("id"))
 _UNFINISHED: Final = (
-    _REQUESTS.where(
+    _REQUESTS.add_columns(_requests.c.received_at, _requests.c.request_id)
+    .where(
         _requests.c.finished_at.is_(None),
         _requests.c.received_at < bindparam("old"),
         tuple_(_requests.c.received_at, _requests.c.request_id)
@@ -505,6 +509,14 @@ class SqlLedger:
 def _request(row: Any) -> RequestRecord:
     record = RequestRecord.model_validate_json(row.document)
     return record.model_copy(update={"outcome": row.outcome, "finished_at": row.finished_at})
+
+
+def _readable(rows: Iterable[Any]) -> Iterator[RequestRecord]:
+    for row in rows:
+        try:
+            yield _request(row)
+        except ValidationError:
+            log.error("request_unreadable", request_id=row.request_id)  # noqa: TRY400 -- its content
 
 
 def _authorization(document: str) -> Authorization | None:

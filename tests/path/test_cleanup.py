@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import datetime, timedelta
 
 import pytest
@@ -164,6 +166,33 @@ def test_a_dry_run_by_payload_asks_for_nothing(system):
 def test_a_payload_that_is_not_understood_does_nothing(event):
     with pytest.raises(BadEvent):
         timer_options(event)
+
+
+def written_over(system, statement):
+    """Somebody writes to the ledger by hand."""
+    with closing(sqlite3.connect(system.ledger_url.removeprefix("sqlite:///"))) as ledger, ledger:
+        assert ledger.execute(statement).rowcount == 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE requests SET document = '{', finished_at = NULL WHERE request_id = 'CHG-1003'",
+        "UPDATE notes SET document = '{' WHERE key = 'cleanup/run'",
+        "INSERT INTO notes VALUES ('cleanup/brake', 1, '{')",
+        "INSERT INTO notes VALUES ('cleanup/audit', 1, '{')",
+    ],
+)
+def test_what_cannot_be_read_on_the_ledger_stops_no_invocation_for_good(system, statement):
+    system.post("grant_vpc", expires_at=end(system, 1))
+    system.post("grant_vbr")
+    system.settle()
+    written_over(system, statement)
+    system.clock.advance(2 * DAY)
+    for _ in range(2):  # the first one may only look
+        system.clean()
+        system.settle()
+    assert standing(system) == {"vbr-bp1factory0line1"}
 
 
 # The full audit -----------------------------------------------------------------------------------
