@@ -301,12 +301,21 @@ class SqlLedger:
     def unfinished(
         self, before: datetime, limit: int, after: RequestRecord | None = None
     ) -> list[RequestRecord]:
-        """Requests received before a time that have no final result, the oldest first."""
-        start = (after.received_at, after.request.request_id) if after else (EPOCH, "")
-        given = {"old": before, "most": limit, "at": start[0], "id": start[1]}
-        with self._connection() as connection:
-            rows = connection.execute(_UNFINISHED, given).all()
-        return [_request(row) for row in rows]
+        """Requests received before a time that have no final result, the oldest first.
+
+        One that cannot be read is logged, and cuts no page short.
+        """
+        at, last = (after.received_at, after.request.request_id) if after else (EPOCH, "")
+        found: list[RequestRecord] = []
+        while (left := limit - len(found)) > 0:
+            given = {"old": before, "most": left, "at": at, "id": last}
+            with self._connection() as connection:
+                rows = connection.execute(_UNFINISHED, given).all()
+            found += _readable(rows)
+            if len(rows) < left:
+                break
+            at, last = rows[-1].received_at, rows[-1].request_id
+        return found
 
     # Authorizations ------------------------------------------------------------------------------
 

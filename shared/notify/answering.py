@@ -204,11 +204,7 @@ class Notifier:
 
     def _give_up(self, body: str, reason: str) -> None:
         self.bury(body, reason)
-<<<<<<< HEAD
-        log.error("result_undeliverable", reason=reason)
-=======
         log.error("message_dead", reason=reason, attempt=1)
->>>>>>> tip-notify
 
 
 def answer_document(result: Result, texts: Texts, language: Language) -> dict[str, Any]:

@@ -277,6 +277,22 @@ def test_a_ledger_of_before_there_was_a_search_is_searched_like_any_other(url):
         ledger.close()
 
 
+def test_a_request_that_cannot_be_read_cuts_no_page_of_the_unfinished_short(url, sql_ledger):
+    for number in range(5):
+        one = request_record(request_id=f"CHG-{number}")
+        at = NOW - timedelta(days=9 - number)
+        sql_ledger.add_request(one.model_copy(update={"received_at": at}))
+    engine = create_engine(_driver(url))
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE requests SET document = '{' WHERE request_id = 'CHG-1'"))
+    engine.dispose()
+    found = sql_ledger.unfinished(LATER, 3)
+    assert [one.request.request_id for one in found] == ["CHG-0", "CHG-2", "CHG-3"]
+    assert [one.request.request_id for one in sql_ledger.unfinished(LATER, 3, found[-1])] == [
+        "CHG-4"
+    ]
+
+
 def test_a_note_is_changed_only_from_the_version_that_was_read(ledger):
     assert ledger.note("brake") is None
     assert ledger.put_note("brake", "on", 0)
