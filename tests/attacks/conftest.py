@@ -8,6 +8,8 @@ import pytest
 
 from simulation.wire.system import ACCOUNT_A, ROOT, WireSystem
 
+REGISTRY = (ROOT / "registry.yaml").read_text().partition("\n# Who may post to intake")[0] + "\n"
+"""Who is who, without senders and readers: a test adds its own."""
 WRITES = (
     "GrantInstanceToExpressConnectRouter",
     "RevokeInstanceFromExpressConnectRouter",

@@ -18,8 +18,8 @@ from shared.contract import read_bundle, read_request
 from shared.ids import own, renamed
 from shared.ledger import RequestRecord
 from simulation.memory import MemoryLedger
-from simulation.wire.system import ROOT, WireSystem
-from tests.attacks.conftest import access, answer_to, put, revoke, sample
+from simulation.wire.system import WireSystem
+from tests.attacks.conftest import REGISTRY, access, answer_to, put, revoke, sample
 
 SENDERS = """
 senders:
@@ -29,7 +29,7 @@ senders:
 
 @pytest.fixture
 def system(tmp_path):
-    text = (ROOT / "registry.yaml").read_text() + SENDERS
+    text = REGISTRY + SENDERS
     with WireSystem(tmp_path, registry=text) as running:
         yield running
 
@@ -83,7 +83,7 @@ def test_a_bundle_does_not_take_a_strangers_answer_for_its_parts(system, mode):
 
 def test_a_bundle_is_taken_back_though_the_ids_for_that_were_used(tmp_path):
     """One part fails in the cloud; what takes back the other goes under another id."""
-    text = (ROOT / "registry.yaml").read_text() + SENDERS
+    text = REGISTRY + SENDERS
     with WireSystem(tmp_path, registry=text) as system:
         given = sample("grant_bundle", mode="all_or_nothing")
         given["instances"][1]["instance_id"] = "vpc-bp1factory0gone"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from shared.registry import BadRegistry, load
-from simulation.wire.system import ROOT, WireSystem
+from simulation.wire.system import WireSystem
+from tests.attacks.conftest import REGISTRY
 
-GOOD = (ROOT / "registry.yaml").read_text()
+GOOD = REGISTRY
 ECR, PAYMENTS = "ecr-hz7core4qk2m1", "2000300040005000"
 SENDER = "\nsenders:\n  s: {accounts: all, ecrs: all}\n"
 READER = f"\nreaders:\n  r: {{accounts: all, ecrs: all, token_sha256: ['{'a' * 64}']}}\n"

@@ -32,7 +32,7 @@ def listed(value):
 
 
 def test_each_function_has_a_role_of_its_own_and_no_action_has_a_star():
-    roles = [props.role for props in deployment("sqlite://").functions.values()]
+    roles = [props.role for props in deployment("sqlite://", tells=True).functions.values()]
     assert len(roles) == len(set(roles)) >= 3
     for account in demo_world().accounts:
         for holder in [*account.roles, *account.users]:

@@ -13,8 +13,8 @@ import pytest
 
 from localcloud import ram
 from localcloud.call import Caller
-from simulation.wire.system import ACCOUNT_A, ROOT, WireSystem, demo_world
-from tests.attacks.conftest import access, put, revoke, sample, writes
+from simulation.wire.system import ACCOUNT_A, WireSystem, demo_world
+from tests.attacks.conftest import REGISTRY, access, put, revoke, sample, writes
 
 LAB = {
     "ecr_id": "ecr-sg3edge8wv5n2",
@@ -48,7 +48,7 @@ def test_they_cannot_make_a_lease_longer_than_the_registry_lets_it_be(system):
 
 
 def test_they_cannot_give_new_access_in_a_freeze(tmp_path):
-    text = (ROOT / "registry.yaml").read_text() + (
+    text = REGISTRY + (
         "\ncleanup: {freezes: [{since: 2020-01-01T00:00:00Z, until: 2099-01-01T00:00:00Z, "
         "reason: Year end}]}\n"
     )
@@ -75,7 +75,7 @@ def test_they_cannot_give_new_access_in_a_freeze(tmp_path):
 )
 def test_whoever_names_a_sender_is_held_to_what_its_tickets_must_show(tmp_path, changes, code):
     """What intake has let through is checked once more when the work is begun."""
-    with WireSystem(tmp_path, registry=(ROOT / "registry.yaml").read_text() + APPROVED) as system:
+    with WireSystem(tmp_path, registry=REGISTRY + APPROVED) as system:
         put(system, sample("grant_vpc", sender="servicenow", **changes))
         system.settle()
         assert system.problem("CHG-1001")["code"].startswith(code)
@@ -84,7 +84,7 @@ def test_whoever_names_a_sender_is_held_to_what_its_tickets_must_show(tmp_path, 
 
 def test_without_a_sender_no_approval_is_looked_for_so_the_queue_is_for_intake(tmp_path):
     """The known bound: RAM on the queue is the approval of whoever may send to it."""
-    with WireSystem(tmp_path, registry=(ROOT / "registry.yaml").read_text() + APPROVED) as system:
+    with WireSystem(tmp_path, registry=REGISTRY + APPROVED) as system:
         put(system, sample("grant_vpc"))
         system.settle()
         assert system.outcomes("CHG-1001") == ["granted", "attached"]

@@ -225,11 +225,14 @@ def test_one_account_alone_is_asked_where_it_is_named(tmp_path, run, monkeypatch
         assert run("doctor", "--account", B, "--all").code == 2
 
 
+ACCOUNTS = (ROOT / "registry.yaml").read_text().partition("\n# Who may post to intake")[0] + "\n"
+"""The registry without its senders and readers: it ends with its accounts."""
+
+
 def test_an_account_that_is_not_deployed_is_named(tmp_path, run, monkeypatch):
-    text = (ROOT / "registry.yaml").read_text()
     more = tmp_path / "more.yaml"
     more.write_text(
-        text + "  '5000600070008000':\n    name: new\n"
+        ACCOUNTS + "  '5000600070008000':\n    name: new\n"
         "    role_arn: acs:ram::5000600070008000:role/ecr-authorization\n"
     )
     with WireSystem(tmp_path) as system:
@@ -422,7 +425,7 @@ def test_without_an_interval_the_timer_has_nobody_examined(tmp_path):
 
 
 def test_a_round_over_many_slices_tells_once_though_messages_come_twice(tmp_path):
-    text = (ROOT / "registry.yaml").read_text()
+    text = ACCOUNTS
     for number in range(9):
         uid = str(5 * 10**15 + number)
         arn = f"acs:ram::{uid}:role/ecr-authorization"

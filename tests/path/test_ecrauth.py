@@ -437,7 +437,7 @@ def test_a_wrong_profile_is_named(run, tmp_path, text, said):
         ({}, ("audit", "verify"), "LEDGER_URL is not set"),
         ({}, ("list",), "nowhere to read from"),
         ({"LEDGER_URL": "sqlite:////nowhere/l.db"}, ("audit", "verify"), "there is no ledger at"),
-        ({"LEDGER_URL": "s3cret"}, ("audit", "verify"), "is no URL of a database"),
+        ({"LEDGER_URL": "s3cret"}, ("audit", "verify"), "is no database's URL"),
         ({"LEDGER_URL": "postgresql://u:s3cret@127.0.0.1:9/x"}, ("list",), "the ledger did not"),
         ({}, GRANT, "FC_ACCOUNT_ID is not set"),
         ({}, (one for one in GRANT if one != "--queue"), "or give --queue"),

@@ -75,7 +75,7 @@ def test_openapi_is_valid_where_intake_has_its_document():
     if "openapi.json" not in DOCUMENTS:
         pytest.skip("intake is not there")
     assert DOCUMENTS["openapi.json"]["openapi"].startswith("3.1")
-    known = json.dumps(DOCUMENTS["openapi.json"]).replace(r"\\p{C}", "x")  # see `_pattern`
+    known = json.dumps(DOCUMENTS["openapi.json"]).replace(r"\\p{", "{")  # see `_pattern`
     OpenAPIV31SpecValidator(json.loads(known)).validate()
 
 
