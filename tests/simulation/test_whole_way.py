@@ -10,6 +10,7 @@ import pytest
 from shared.authorization import Lock
 from shared.cloud.errors import failure
 from shared.contract import read_request
+from shared.ledger import RequestRecord
 from simulation.ports import System, request
 
 
@@ -198,6 +199,33 @@ def test_what_giving_up_has_left_to_take_back_is_taken_back_without_a_sweep():
     system.run()
     assert system.ports.grants == {}
     assert system.ports.outcomes[0] == ("CHG-1001", "failed")
+
+
+@pytest.mark.parametrize("name", ["grant_vpc", "revoke_vpc"])
+@pytest.mark.parametrize("is_on_the_ledger", [True, False])
+def test_what_was_given_up_and_never_told_is_told_when_its_message_comes_again(
+    name, is_on_the_ledger
+):
+    system = System()
+    asked = read_request(request(name))
+    system.workers["requests"].settler.close(asked.authorization, asked.request_id)
+    if is_on_the_ledger:
+        system.ledger.add_request(
+            RequestRecord(
+                request=asked,
+                fingerprint=asked.fingerprint,
+                received_at=system.ports.now,
+                sent_at=system.ports.now,
+            )
+        )
+    for _ in range(2):
+        system.post(request(name))
+        system.run()
+    ids = {event["id"] for event in system.ports.published}
+    assert ids == {f"{asked.request_id}/failed"}
+    assert system.ports.published[0]["data"]["problem"]["code"] == "gave_up"
+    assert system.ledger.request(asked.request_id).outcome == "failed"
+    assert not system.ports.calls.count("grant")
 
 
 def test_what_account_a_attached_by_hand_is_waited_for():
