@@ -141,7 +141,7 @@ class Authorize:
         # A part may have been refused with its bundle before its message came.
         if (not is_new or request.part_of) and self._has_its_answer(record):
             # Its first message may have put others' access in doubt, and come again for that.
-            return self.settler.settle(request.authorization, known_only=True)
+            return self.settler.go_on(request.authorization, request.request_id)
         known = self.ledger.authorization(request.authorization.key)
         if known is not None and request.request_id in known[0].closed:
             # It was given up before it was taken, and the answer did not get to the ledger.

@@ -259,6 +259,35 @@ def test_what_account_a_attached_by_hand_is_waited_for():
     assert system.ports.outcomes[-1] == ("R-2", "revoked")
 
 
+@pytest.mark.parametrize("its_message", ["comes again", "is lost"])
+def test_a_request_whose_answer_was_not_noted_stays_open_no_longer_though_people_are_waited_for(
+    its_message,
+):
+    system, by_hand = System(by_hand="wait"), {"attach": False}
+    for name in ("CHG-1", "CHG-2"):
+        system.post(request("grant_vpc", request_id=name, ticket=name, **by_hand))
+    system.run()
+    of = read_request(request("grant_vpc")).authorization
+    system.ports.associate(None, of, "by hand")
+    system.ports.now += timedelta(minutes=1)
+    system.ports.trouble = once("publish", "before", failure("Timeout"))
+    system.post(request("revoke_vpc", request_id="R-1", lease="CHG-1"))
+    system.run(1, must_drain=False)  # its answer is made: another lease holds
+    waiting = system.ports.queues["requests"]
+    again = waiting.pop()
+    system.post(request("revoke_vpc", request_id="R-2", lease="CHG-2"))
+    system.run(3, must_drain=False)
+    assert system.ledger.authorization(of.key)[0].request("R-1")
+    if its_message == "comes again":
+        waiting.append(again)
+    else:
+        system.ports.now += timedelta(minutes=45)
+        system.sweep.run()
+    system.run(9, must_drain=False)
+    assert ("R-1", "revoked") in system.ports.outcomes
+    assert [one.request_id for one in system.ledger.authorization(of.key)[0].open] == ["R-2"]
+
+
 def test_a_revoke_of_what_is_attached_by_hand_is_refused_where_the_registry_says_so():
     system = System(by_hand="refuse")
     system.post(request("grant_attached_by_hand"))
