@@ -115,6 +115,8 @@ FOUND_TENDED = [
     # A revoke's answer was made while another lease held, and not noted; then that one ended, too,
     # and people kept the instance attached: the request stayed open, and nobody named the access.
     17848,
+    # A revoke landed hours late, after a new grant: an audit named, rightly, what was gone.
+    54170,
 ]
 
 
