@@ -174,6 +174,10 @@ class Authorization(Model):
         """The open request with this id."""
         return next((entry for entry in self.open if entry.request_id == request_id), None)
 
+    def has_taken(self, request_id: str) -> bool:
+        """The request waits for its answer here, or the lease that it asked for is known."""
+        return self.request(request_id) is not None or self.lease(request_id) is not None
+
     def token(self, action: str) -> str:
         """The ClientToken of an action (`grant`, `dissociate`, …): the same for each try.
 

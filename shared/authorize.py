@@ -27,7 +27,7 @@ from shared.converge import Step
 from shared.ids import is_foreign
 from shared.ledger import Ledger, RequestRecord
 from shared.log import correlate
-from shared.run import problem_of
+from shared.run import GAVE_UP, problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -141,8 +141,13 @@ class Authorize:
         # A part may have been refused with its bundle before its message came.
         if (not is_new or request.part_of) and self._has_its_answer(record):
             # Its first message may have put others' access in doubt, and come again for that.
-            return self.settler.settle(request.authorization, known_only=True)
-        problem = self._refusal(request, record.received_at)
+            return self.settler.go_on(request.authorization, request.request_id)
+        known = self.ledger.authorization(request.authorization.key)
+        if known is not None and request.request_id in known[0].closed:
+            # It was given up before it was taken, and the answer did not get to the ledger.
+            self._answer(request, GAVE_UP, "failed")
+            return None
+        problem = self._refusal(request, record.received_at, known)
         if problem is not None:
             self._reject(request, problem)
             return None
@@ -188,10 +193,11 @@ class Authorize:
             self.announcer.repeat(last)
         return True
 
-    def _refusal(self, request: Request, received_at: datetime) -> Problem | None:
+    def _refusal(
+        self, request: Request, received_at: datetime, known: tuple[Authorization, int] | None
+    ) -> Problem | None:
         """Why the request may not be; one that has been taken already may."""
-        known = self.ledger.authorization(request.authorization.key)
-        if known is not None and _is_taken(known[0], request):
+        if known is not None and known[0].has_taken(request.request_id):
             return None
         problem = policy.refusal(
             policy.with_end(request, self.registry, received_at),
@@ -228,11 +234,6 @@ class Authorize:
     ) -> None:
         log.info("request_refused", outcome=outcome, code=problem.code)
         self.announcer.announce(refused(request, problem, outcome), suffix=suffix)
-
-
-def _is_taken(known: Authorization, request: Request) -> bool:
-    taken = known.request(request.request_id) is not None
-    return taken or known.lease(request.request_id) is not None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from shared.cloud.errors import CloudFailure
 from shared.contract import MAX_MESSAGE_BYTES, BadMessage, Problem, read_object
 from shared.ledger import LedgerUnavailable
 from shared.log import correlated
-from shared.run import Again, told_of
+from shared.run import GAVE_UP, Again, told_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,11 +36,6 @@ _MOST_ATTEMPTS: Final = 1_000_000
 _KEPT_CHARACTERS: Final = 10_000  # of up to six bytes each, with their escapes
 _UNCOUNTED: Final = ("lock", "turn")
 """Waits that end by themselves, and say nothing of the work: they use up no attempt."""
-_GAVE_UP: Final = Problem(
-    code="gave_up",
-    message="The work could not be done in the attempts that it has.",
-    remedy="Look at the dead letter and the logs of the request, then ask with a new request id.",
-)
 
 
 @dataclass(frozen=True)
@@ -180,7 +175,7 @@ class Inbox:
     def _give_up(
         self, document: dict[str, Any], worker: Worker, attempt: int, again: Again
     ) -> None:
-        problem = again.failure or _GAVE_UP
+        problem = again.failure or GAVE_UP
         rest = None
         try:
             rest = worker.give_up(document, problem)
