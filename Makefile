@@ -21,7 +21,7 @@ up: .venv/ready ## run the same cloud and functions until you stop them
 	@mkdir -p .local && rm -f .local/ledger.db* && install -m 600 demo/profile.yaml .local/
 	@LEDGER_URL=sqlite:///$(CURDIR)/.local/ledger.db CLOUD_SECONDS=1 \
 		EXTERNAL_ID_KEY=demo-external-id-key-demo-external-id-key \
-		$(BIN)/python -m localcloud up --world demo/world.yaml --s-yaml s.yaml --code .
+		$(BIN)/python -m demo.up
 
 test: check lint types boundaries audit tests ## everything that CI checks
 
