@@ -144,6 +144,9 @@ class Acting:
             Refusal: The registry refuses it, or a field is not what it should be.
             CloudFailure, LedgerUnavailable: Nothing is lost; the same form may be sent again.
         """
+        if SENDER not in self.posting.registry.senders:
+            told = f"Sender {SENDER} is not in the registry: the console only shows."
+            raise Refusal("sender_unknown", told, "Have the network team add it to registry.yaml.")
         body = json.dumps(_document(person, of, fields)).encode()
         try:
             self.posting.ask(Signed(SENDER, of.request_id), body)
