@@ -95,12 +95,13 @@ def visible(value: Any) -> Any:
     return value
 
 
-def when(at: datetime | None) -> str:
-    """A time, to the second, in UTC; a dash for none."""
+def when(at: datetime | None, to: str = "second") -> str:
+    """A time in UTC, to the second or the minute; a dash for none."""
     if at is None:
         return "\N{EN DASH}"
     utc = at.astimezone(timezone.utc)
-    long, short = utc.strftime("%Y-%m-%dT%H:%M:%SZ"), utc.strftime("%Y-%m-%d %H:%M:%S")
+    long = utc.strftime("%Y-%m-%dT%H:%M:%SZ")
+    short = utc.strftime("%Y-%m-%d %H:%M:%S" if to == "second" else "%Y-%m-%d %H:%M")
     return Markup('<time datetime="{}">{}</time>').format(long, short)
 
 

@@ -215,7 +215,7 @@ def test_a_bearer_token_and_a_cookie_are_taken_where_they_are_said_to_be_and_now
         {"issuer": ""},
         {"surplus": 1},
     ],
-    ids=lambda changes: " ".join(changes),
+    ids=" ".join,
 )
 def test_settings_that_would_let_others_in_are_refused_at_start(changes):
     with pytest.raises(settings.BadConsole) as refused:
