@@ -72,7 +72,9 @@ class IntakeHouse:
         self.now = now
         self.registry = registry.load(Path(self.settings.registry_file))
         self.console_settings = console.read(self.settings.console, self.settings.console_secret)
-        webhooks = Webhooks(self.settings.webhook_secrets, self.registry.senders, now)
+        # No webhook speaks for the console: who asks there has signed in.
+        senders = self.registry.senders.keys() - {console.SENDER}
+        webhooks = Webhooks(self.settings.webhook_secrets, senders, now)
         mappings = _mappings(self.registry, Path(self.settings.mappings_folder))
         self.ledger = SqlLedger(self.settings.ledger_url.get_secret_value())
         place = {"region": self.settings.region, "account": self.settings.account_uid}

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from shared.announce import final_of
+from shared.console.settings import SENDER
 from shared.contract import ALL_LEASES
 from shared.intake.posting import Posted
 from shared.intake.problems import Refusal
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 Kind = Literal["revoke", "end", "renew"]
 KINDS: Final[tuple[Kind, ...]] = ("revoke", "end", "renew")
-SENDER: Final = "console"
-"""The registry's name for what people ask for in the console."""
 _TRIES: Final = 20
 _USUAL: Final = timedelta(days=30)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 PER_PAGE: Final = 50
 _MOST_ENTRIES: Final = 300
 _MOST_ASKS: Final = 500
+_MOST_TOLD: Final = 500
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class Drift:
     run: notes.CleanupRun | None
     told: tuple[notes.Told, ...] = ()
     is_unreadable: bool = False
+    is_whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -175,8 +178,9 @@ class Looking:
             return Drift(None, is_unreadable=True)
         if run is None:
             return Drift(None)
-        told = notes.each_told(self.ledger, run)
-        return Drift(run, tuple(one for one in told if _is_in(scope, one.key)))
+        told = (one for one in notes.each_told(self.ledger, run) if _is_in(scope, one.key))
+        shown = tuple(islice(told, _MOST_TOLD))
+        return Drift(run, shown, is_whole=next(told, None) is None)
 
     def examined(self) -> Round | None:
         """The doctor's last round."""

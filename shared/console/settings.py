@@ -12,6 +12,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 
 from shared.contract import Model
 
+SENDER: Final = "console"
+"""The registry's name for what people ask for in the console."""
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _KINDS: Final = {"RS256": "RSA", "PS256": "RSA", "ES256": "EC", "ES384": "EC"}
 _SHORTEST_SECRET: Final = 32

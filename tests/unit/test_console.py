@@ -27,6 +27,7 @@ from shared.console.pages import Frame, page, visible
 from shared.console.people import NotSignedIn, People
 from shared.console.words import LANGUAGES, chosen, read, words
 from shared.contract import AuthorizationId, Problem
+from shared.intake.webhooks import BadSecrets
 from shared.registry import ConsoleRole, Registry, load
 from simulation.memory import MemoryLedger
 
@@ -506,6 +507,12 @@ def test_where_nothing_is_set_there_is_no_console(tmp_path):
     for path in ("/console", "/console/brakes", "/console/assets/console.css"):
         assert closed.door.answer(asked_for(path), None).status_code == 404
     closed.close()
+
+
+def test_no_webhook_speaks_for_the_console(tmp_path):
+    secrets = json.dumps({"console": ["whsec_" + base64.b64encode(b"x" * 32).decode()]})
+    with pytest.raises(BadSecrets):
+        house(tmp_path, WEBHOOK_SECRETS=secrets)
 
 
 def test_settings_that_are_wrong_stop_intake_before_its_first_request(tmp_path):
