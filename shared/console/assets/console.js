@@ -31,7 +31,7 @@
     } catch {
       // The next look may have an answer.
     }
-    wait = Math.min(wait * 1.3, 5000);
+    wait = Math.min(wait * 1.3, 2000);
     setTimeout(look, wait);
   };
   setTimeout(look, wait);
