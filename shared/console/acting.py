@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 Kind = Literal["revoke", "end", "renew"]
 KINDS: Final[tuple[Kind, ...]] = ("revoke", "end", "renew")
 _TRIES: Final = 20
+_TAKEN: Final = ("request_id_reused", "webhook_id_reused")
+"""Codes that say that somebody else was quicker."""
 _USUAL: Final = timedelta(days=30)
 
 
@@ -150,7 +152,7 @@ class Acting:
         try:
             self.posting.ask(Signed(SENDER, of.request_id), body)
         except Refusal as refusal:
-            if refusal.code in ("request_id_reused", "webhook_id_reused"):
+            if refusal.code in _TAKEN:
                 return False  # another tab, or another person, was quicker by a moment
             raise
         key = of.record.id.key
