@@ -8,7 +8,8 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo simulate test check lint types boundaries tests bench contracts lock package audit up clean
+.PHONY: help demo simulate test check lint types boundaries browser tests bench contracts lock package \
+	audit up screenshots clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1|\2/' \
@@ -17,11 +18,11 @@ help: ## list the targets
 demo: .venv/ready ## watch ten tickets go their way through a cloud on this machine
 	@$(BIN)/python -m demo
 
-up: .venv/ready ## run the same cloud and functions until you stop them
+up: .venv/ready ## run the same cloud and functions, and the console, until you stop them
 	@mkdir -p .local && rm -f .local/ledger.db* && install -m 600 demo/profile.yaml .local/
 	@LEDGER_URL=sqlite:///$(CURDIR)/.local/ledger.db CLOUD_SECONDS=1 \
 		EXTERNAL_ID_KEY=demo-external-id-key-demo-external-id-key \
-		$(BIN)/python -m localcloud up --world demo/world.yaml --s-yaml s.yaml --code .
+		$(BIN)/python -m demo.up
 
 test: check lint types boundaries audit tests ## everything that CI checks
 
@@ -41,6 +42,16 @@ types: .venv/ready ## mypy --strict
 boundaries: .venv/ready ## which part may import which
 	@echo "== import contracts =="
 	@$(BIN)/lint-imports
+
+browser: ## install Debian's Chromium for the browser tests, where there is apt and no browser yet
+	@if [ -n "$$CHROMIUM" ] || command -v chromium chromium-browser google-chrome >/dev/null; then \
+		echo "there is a browser"; \
+	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	else \
+		echo "no browser, and no apt or no right to use it: tests/browser are skipped"; \
+	fi
 
 tests: .venv/ready ## pytest
 	@echo "== pytest =="
@@ -68,6 +79,9 @@ package: check ## build dist/, what `s deploy` deploys: a folder a function, and
 audit: .venv/ready ## known vulnerabilities of what is deployed; says so where nobody can be asked
 	@echo "== pip-audit =="
 	@$(BIN)/python -m package.audit
+
+screenshots: .venv/ready ## take the README's pictures of the console anew (needs a browser)
+	@$(BIN)/python -m demo.screenshots
 
 clean: ## remove what was built and installed
 	rm -rf .venv .local dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

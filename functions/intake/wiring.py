@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ from shared import registry
 from shared.cloud.credentials import Credentials, from_environment
 from shared.cloud.endpoints import endpoint
 from shared.cloud.messages import Messages
+from shared.console import settings as console
 from shared.contract import AccountUid, Model, RegionId
 from shared.intake.door import IntakeDoor, problem
 from shared.intake.posting import Posting
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from shared.console.door import ConsoleDoor
     from shared.intake.posting import MapsRequest
     from shared.registry import Registry
 
@@ -42,6 +45,8 @@ class IntakeSettings(Model):
     webhook_secrets: SecretStr = SecretStr("{}")
     registry_file: str = "registry.yaml"
     mappings_folder: str = "mappings"
+    console: str = ""
+    console_secret: SecretStr = SecretStr("")
 
 
 def settings(environ: Mapping[str, str]) -> IntakeSettings:
@@ -64,8 +69,12 @@ class IntakeHouse:
         self.context: object = None
         _mask(environ)
         self.settings = settings(environ)
+        self.now = now
         self.registry = registry.load(Path(self.settings.registry_file))
-        webhooks = Webhooks(self.settings.webhook_secrets, self.registry.senders, now)
+        self.console_settings = console.read(self.settings.console, self.settings.console_secret)
+        # No webhook speaks for the console: who asks there has signed in.
+        senders = self.registry.senders.keys() - {console.SENDER}
+        webhooks = Webhooks(self.settings.webhook_secrets, senders, now)
         mappings = _mappings(self.registry, Path(self.settings.mappings_folder))
         self.ledger = SqlLedger(self.settings.ledger_url.get_secret_value())
         place = {"region": self.settings.region, "account": self.settings.account_uid}
@@ -81,6 +90,25 @@ class IntakeHouse:
                 now=now,
             ),
             Reading(self.ledger, self.registry),
+            console=(lambda: self.console) if self.console_settings else None,
+        )
+
+    @cached_property
+    def console(self) -> ConsoleDoor:
+        """The console: nothing of it is imported before its first page is asked for."""
+        from shared.audit import Trail  # noqa: PLC0415 -- as said above
+        from shared.console.acting import Acting  # noqa: PLC0415
+        from shared.console.door import opened  # noqa: PLC0415
+        from shared.console.looking import Looking  # noqa: PLC0415
+
+        assert self.console_settings is not None  # noqa: S101 -- else the door has no console
+        return opened(
+            self.console_settings,
+            self.settings.console_secret,
+            self.registry,
+            Looking(self.door.reading),
+            Acting(self.door.posting, Trail(self.ledger, self.now)),
+            self.now,
         )
 
     def credentials(self) -> Credentials:
@@ -112,7 +140,7 @@ class Intake:
 
 def _mask(environ: Mapping[str, str]) -> None:
     """Neither the ledger's URL nor any secret is ever logged, even where they are malformed."""
-    for name in ("LEDGER_URL", "WEBHOOK_SECRETS"):
+    for name in ("LEDGER_URL", "WEBHOOK_SECRETS", "CONSOLE_SECRET"):
         mask_value(environ.get(name, ""), always=True)
     try:
         for secrets in listed(environ.get("WEBHOOK_SECRETS", "")).values():

@@ -23,8 +23,11 @@ from shared.ledger import LedgerUnavailable
 from shared.log import correlate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from werkzeug.wrappers import Request
 
+    from shared.console.door import ConsoleDoor
     from shared.contract import Model
     from shared.intake.posting import Posting
     from shared.intake.reading import Reading
@@ -52,11 +55,14 @@ class IntakeDoor:
         webhooks: Verifies who posts.
         posting: Takes requests in.
         reading: Tells what became of them.
+        console: Gives the console, which is put together when its first page is asked for; None:
+            there is none.
     """
 
     webhooks: Webhooks
     posting: Posting
     reading: Reading
+    console: Callable[[], ConsoleDoor] | None = None
 
     @cached_property
     def _routes(self) -> Any:
@@ -79,6 +85,9 @@ class IntakeDoor:
 
     def _answered(self, request: Request) -> Response:
         _check_size(request)
+        if self.console is not None and _is_console(request.path):
+            correlate(route="console")
+            return self.console().answer(request)
         route, path = self._route(request)
         correlate(route=route.name)
         if route.door == "sender":
@@ -171,6 +180,10 @@ def problem(error: Exception, request_id: str | None) -> Response:
     log.info("problem_answered", code=details.code, status=details.status)
     body = details.model_dump_json(exclude_none=True)
     return Response(body, details.status, {**_ALWAYS, **refusal.headers}, content_type=MEDIA_TYPE)
+
+
+def _is_console(path: str) -> bool:
+    return path == "/console" or path.startswith("/console/")
 
 
 def _not_now(code: str, detail: str) -> Refusal:

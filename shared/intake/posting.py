@@ -137,6 +137,10 @@ class Posting:
 
         return self._take(signed, body, f"cancel/{request_id}", read)
 
+    def send_on(self, posted: Posted) -> Accepted:
+        """A request that is noted is on the queue, if it was not before. Raises CloudFailure."""
+        return self._sent(posted)
+
     def _take(
         self,
         signed: Signed,

@@ -21,10 +21,11 @@ from shared.intake.status import Known, standing, status
 from shared.ledger import Place, Wanted
 
 if TYPE_CHECKING:
+    from shared.authorization import Authorization
     from shared.contract import Bundle
     from shared.intake.models import Listing, RequestStatus
     from shared.ledger import Ledger
-    from shared.registry import Reader, Registry
+    from shared.registry import Registry, Scope
 
 _MOMENT = timedelta(microseconds=1)
 
@@ -41,30 +42,28 @@ class Reading:
     ledger: Ledger
     registry: Registry
 
-    def request(self, reader: Reader, request_id: str) -> RequestStatus:
+    def request(self, reader: Scope, request_id: str) -> RequestStatus:
         """What became of a request; Refusal where it is not there, or not in the reader's scope."""
         known = self._known(request_id)
         if known is None or not _may_see(reader, known):
             raise not_found("There is no such request.")
         return status(known)
 
-    def authorizations(self, reader: Reader, asked: Listing) -> Page:
+    def authorizations(self, reader: Scope, asked: Listing) -> Page:
         """A page of what stands in the reader's scope. Refusal where the cursor is none."""
-        wanted = Wanted(
-            ecr_ids=_narrowed(reader.ecrs, asked.ecr_id),
-            accounts=_narrowed(reader.accounts, asked.account_uid),
-            instance_id=asked.instance_id,
-            state=asked.state,
-            ends_before=asked.expiring_before,
-        )
+        found, after = self.records(wanted_by(reader, asked), asked)
+        return Page(authorizations=tuple(standing(one) for one in found), next=after)
+
+    def records(
+        self, wanted: Wanted, asked: Listing
+    ) -> tuple[tuple[Authorization, ...], str | None]:
+        """A page of records, and the cursor of the next. Refusal where the cursor is none."""
         query = sha256(f"{asked.order} {wanted.model_dump_json()}".encode()).hexdigest()[:16]
         after = _place(asked.cursor, query) if asked.cursor is not None else None
         found = self.ledger.search(wanted, asked.limit + 1, after, asked.order)
         page = found[: asked.limit]
-        return Page(
-            authorizations=tuple(standing(one) for _, one in page if one is not None),
-            next=_cursor(page[-1][0], query) if len(found) > asked.limit else None,
-        )
+        after_it = _cursor(page[-1][0], query) if len(found) > asked.limit else None
+        return tuple(one for _, one in page if one is not None), after_it
 
     def _known(self, request_id: str) -> Known | None:
         note = self.ledger.note(f"posted/{request_id}")
@@ -103,11 +102,22 @@ class Reading:
         )
 
 
+def wanted_by(reader: Scope, asked: Listing) -> Wanted:
+    """What is asked for, within the reader's scope. Pure."""
+    return Wanted(
+        ecr_ids=_narrowed(reader.ecrs, asked.ecr_id),
+        accounts=_narrowed(reader.accounts, asked.account_uid),
+        instance_id=asked.instance_id,
+        state=asked.state,
+        ends_before=asked.expiring_before,
+    )
+
+
 def _with(known: Known, posted: Posted) -> Known:
     return Known(**{**vars(known), "posted_at": posted.posted_at})
 
 
-def _may_see(reader: Reader, known: Known) -> bool:
+def _may_see(reader: Scope, known: Known) -> bool:
     """All that the request is about; what was no request is for those who see everything."""
     if known.asked is None:
         return reader.accounts == "all" and reader.ecrs == "all"

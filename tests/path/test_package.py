@@ -8,6 +8,7 @@ the package and the standard library on their path, and nothing else.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import sysconfig
@@ -15,7 +16,9 @@ import time
 from pathlib import Path
 
 import pytest
+import requests
 
+from demo.signin import COOKIE, SignIn
 from localcloud.fc import Functions, load
 from localcloud.server import LocalCloud
 from package.__main__ import materials
@@ -127,3 +130,20 @@ def test_two_packages_of_one_function_are_equal(dist, tmp_path):
         assert other.read_bytes() == path.read_bytes()
         assert other.stat().st_mtime == path.stat().st_mtime
         assert other.stat().st_mode == path.stat().st_mode
+
+
+def test_the_console_is_shown_by_its_package_alone(dist, tmp_path):
+    with SignIn("http://127.0.0.1:1") as sign_in:
+        environ = {**ENVIRON, "LEDGER_URL": f"sqlite:///{tmp_path}/l.db", **sign_in.environment}
+        deployed = Functions(
+            load(ROOT / "s.yaml", environ), account_uid=ACCOUNT_A, root=dist, python=ALONE
+        )
+        with LocalCloud(demo_world(), functions=deployed) as running:
+            url, cookie = f"{running.url}/_http/ecr-intake", {COOKIE: sign_in.token("viewer")}
+            for path in ("", "/expiries", "/brakes", "/drift", "/doctor"):
+                for language in ("en", "zh"):
+                    asked = f"{url}/console{path}?lang={language}"
+                    answer = requests.get(asked, cookies=cookie, timeout=30)
+                    assert answer.status_code == 200, answer.text
+            (style,) = re.findall(r'"(/console/assets/console\.[0-9a-f]+\.css)"', answer.text)
+            assert requests.get(url + style, timeout=30).status_code == 200
