@@ -5,13 +5,11 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 	2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-# What Function Compute's built-in runtime runs: RUNTIME is to be that of s.yaml.
-RUNTIME ?= 3.12
-PLATFORMS := manylinux2014_x86_64 manylinux_2_17_x86_64 manylinux_2_28_x86_64
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo simulate test check lint types boundaries tests bench contracts lock package up clean
+.PHONY: help demo simulate test check lint types boundaries browser tests bench contracts lock package \
+	audit up screenshots clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1|\2/' \
@@ -20,13 +18,13 @@ help: ## list the targets
 demo: .venv/ready ## watch ten tickets go their way through a cloud on this machine
 	@$(BIN)/python -m demo
 
-up: .venv/ready ## run the same cloud and functions until you stop them
+up: .venv/ready ## run the same cloud and functions, and the console, until you stop them
 	@mkdir -p .local && rm -f .local/ledger.db* && install -m 600 demo/profile.yaml .local/
 	@LEDGER_URL=sqlite:///$(CURDIR)/.local/ledger.db CLOUD_SECONDS=1 \
 		EXTERNAL_ID_KEY=demo-external-id-key-demo-external-id-key \
-		$(BIN)/python -m localcloud up --world demo/world.yaml --s-yaml s.yaml --code .
+		$(BIN)/python -m demo.up
 
-test: check lint types boundaries tests ## everything that CI checks
+test: check lint types boundaries audit tests ## everything that CI checks
 
 check: .venv/ready ## registry.yaml, as strictly as a request: each mistake with its line
 	@echo "== registry.yaml =="
@@ -45,9 +43,19 @@ boundaries: .venv/ready ## which part may import which
 	@echo "== import contracts =="
 	@$(BIN)/lint-imports
 
+browser: ## install Debian's Chromium for the browser tests, where there is apt and no browser yet
+	@if [ -n "$$CHROMIUM" ] || command -v chromium chromium-browser google-chrome >/dev/null; then \
+		echo "there is a browser"; \
+	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	else \
+		echo "no browser, and no apt or no right to use it: tests/browser are skipped"; \
+	fi
+
 tests: .venv/ready ## pytest
 	@echo "== pytest =="
-	@$(BIN)/python -m pytest -n auto
+	@$(BIN)/python -m pytest -n auto --dist loadgroup
 
 simulate: .venv/ready ## let faults loose on the code; OPTIONS="--schedules 300000 --minutes 30"
 	@$(BIN)/python -m simulation $(OPTIONS)
@@ -65,14 +73,15 @@ lock: .venv/ready ## compile requirements/*.txt anew (use Python 3.10, the oldes
 		--no-emit-index-url --no-emit-trusted-host --no-emit-options --no-emit-find-links \
 		--output-file $$f.txt $$f.in || exit 1; done
 
-package: check ## build dist/function, the code that s.yaml deploys
-	@rm -rf dist/function && mkdir -p dist/function
-	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --target dist/function \
-		--python-version $(RUNTIME) --implementation cp $(PLATFORMS:%=--platform %) \
-		--only-binary=:all: --no-binary=alibabacloud-tea -r requirements/runtime.txt
-	@cp -r functions shared registry.yaml dist/function/
-	@find dist/function -name __pycache__ -prune -exec rm -rf {} +
-	@du -sh dist/function
+package: check ## build dist/, what `s deploy` deploys: a folder a function, and what is in it
+	@$(BIN)/python -m package
+
+audit: .venv/ready ## known vulnerabilities of what is deployed; says so where nobody can be asked
+	@echo "== pip-audit =="
+	@$(BIN)/python -m package.audit
+
+screenshots: .venv/ready ## take the README's pictures of the console anew (needs a browser)
+	@$(BIN)/python -m demo.screenshots
 
 clean: ## remove what was built and installed
 	rm -rf .venv .local dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

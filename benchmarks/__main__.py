@@ -8,7 +8,17 @@ import platform
 import sys
 from dataclasses import asdict
 
-from benchmarks import backlog, cleanup, cold_start, ledger, requests
+from benchmarks import (
+    backlog,
+    cleanup,
+    cold_start,
+    console,
+    doctor,
+    intake,
+    ledger,
+    package,
+    requests,
+)
 from benchmarks.table import ROOT, show
 
 
@@ -17,10 +27,14 @@ def main() -> int:
     rows = []
     parts = {
         "cold start": cold_start.measure,
+        "packages (some minutes)": package.measure,
         "requests": requests.measure,
+        "intake": intake.measure,
+        "the console": console.measure,
         "ledger": ledger.measure,
         "a backlog (a minute)": backlog.measure,
         "the clean-up (a minute)": cleanup.measure,
+        "the doctor (a minute)": doctor.measure,
     }
     for name, measure in parts.items():
         print(f"measuring {name} …", file=sys.stderr, flush=True)

@@ -18,6 +18,7 @@ _NEEDED = {
     "attach": (
         "alibabacloud_expressconnectrouter20230901.client, mns.account, mns.topic, mns.queue"
     ),
+    "intake": "werkzeug.routing, werkzeug.wrappers, standardwebhooks, mns.account, mns.queue",
 }
 _MEASURE = """
 import json, sys, time

@@ -160,6 +160,7 @@ def verdict(
         console.print(f"NOT AS EXPECTED: {', '.join(wrong)}")
         return 1
     console.print("All as expected: every ticket has its answer, and nothing else stands.")
+    console.print("`make up` keeps such a system running, with its console in your browser.")
     return 0
 
 

@@ -11,6 +11,7 @@ from ecrauth import screen
 from ecrauth.commands import (
     account,
     cleanup,
+    doctor,
     functions,
     letters,
     reading,
@@ -59,6 +60,7 @@ def build(*, plain: bool) -> typer.Typer:
     app.add_typer(trail.app, name="audit")
     app.add_typer(tokens.app, name="token")
     functions.add_to(app)
+    doctor.add_to(app)
     app.command("settings")(show_settings)
     return app
 

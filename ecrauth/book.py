@@ -71,11 +71,10 @@ def _each(ledger: Ledger, ecr: str | None) -> Iterator[Authorization]:
 def stated(record: Authorization) -> dict[str, Any]:
     """An authorization as it stands. Pure."""
     live = record.live_leases
-    ends = [lease.expires_at for lease in live]
     return {
         **record.id.model_dump(),
-        "state": _state(record),
-        "expires_at": None if None in ends or not ends else max(e for e in ends if e).isoformat(),
+        "state": record.state,
+        "expires_at": record.ends_at.isoformat() if record.ends_at else None,
         "leases": [
             {
                 "request_id": lease.id,
@@ -85,16 +84,6 @@ def stated(record: Authorization) -> dict[str, Any]:
             for lease in live
         ],
     }
-
-
-def _state(record: Authorization) -> str:
-    """`attached`, `granted`, `waiting`, `ending` or `revoked`."""
-    grant, association = record.grant.state, record.association.state
-    if record.live_leases:
-        if association == "active":
-            return "attached"
-        return "granted" if grant == "present" else "waiting"
-    return "revoked" if (grant, association) == ("absent", "absent") else "ending"
 
 
 def _fits(found: dict[str, Any], query: Mapping[str, str]) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from shared.cleanup.notes import BOOKS
 from shared.cleanup.tally import AGES
+from shared.lines import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 _COLUMNS: Final = (*map(str, AGES), "more", "none")
 _BAR, _GAP, _HEIGHT = 44, 12, 90
+_LONGEST_CELL: Final = 500
+_MARKS: Final = frozenset("|<>&[]`*\\")
 _STYLE: Final = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
     "color:#1b2330;background:#fff}"
@@ -112,4 +115,6 @@ def _label(column: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    """A cell of a table: what Markdown would read as more than text is shown as it is."""
+    line = one_line(text, _LONGEST_CELL)
+    return "".join(f"&#{ord(one)};" if one in _MARKS else one for one in line)

@@ -17,9 +17,11 @@ def line(text: object = "") -> None:
 
 
 def as_json(document: Any) -> None:
-    """A JSON document: indented for eyes, on one line for pipes."""
+    """A JSON document: indented for eyes, on one line for pipes; what cannot be seen is escaped."""
     indent = 2 if sys.stdout.isatty() else None
-    sys.stdout.write(json.dumps(document, indent=indent, ensure_ascii=False) + "\n")
+    text = json.dumps(document, indent=indent, ensure_ascii=False)
+    shown = (one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
+    sys.stdout.write("".join(shown) + "\n")
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], fold: int = -1) -> None:

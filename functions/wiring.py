@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, SecretStr, TypeAdapter, model_validator
+from pydantic import Field, SecretStr, model_validator
 
+from functions.edge import read
 from functions.triggers import answer_each, queue_messages
 from shared import registry
 from shared.announce import Announcer
@@ -29,6 +29,7 @@ from shared.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from shared.cloud.endpoints import Service
     from shared.converge import Step
@@ -77,16 +78,7 @@ class Settings(Model):
 
 def settings(environ: Mapping[str, str]) -> Settings:
     """The settings in `environ`. Raises pydantic's ValidationError, which names what is wrong."""
-    names = {"account_uid": "FC_ACCOUNT_ID", "region": "FC_REGION"}
-    given: dict[str, Any] = {}
-    for name in Settings.model_fields:
-        text = environ.get(names.get(name, name.upper()))
-        if text is not None:
-            given[name] = text
-    return _from_text.validate_python(given, strict=False)
-
-
-_from_text: TypeAdapter[Settings] = TypeAdapter(Settings)
+    return read(Settings, environ)
 
 
 class House:
@@ -103,7 +95,7 @@ class House:
     def __init__(self, environ: Mapping[str, str], now: Callable[[], datetime]) -> None:
         self.environ = environ
         self.now = now
-        for name in ("LEDGER_URL", "EXTERNAL_ID_KEY", "EXTERNAL_ID_KEY_NEXT"):
+        for name in ("EXTERNAL_ID_KEY", "EXTERNAL_ID_KEY_NEXT"):
             mask_value(environ.get(name, ""), always=True)
         self.settings = settings(environ)
         self.registry = registry.load(Path(self.settings.registry_file))
@@ -177,11 +169,6 @@ class House:
             new_holder=lambda: uuid.uuid4().hex,
             lock_seconds=self.settings.lock_seconds,
         )
-
-
-def utc_now() -> datetime:
-    """The clock of the deployed functions."""
-    return datetime.now(timezone.utc)
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,12 @@ class _Handler(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 -- werkzeug's name
         """Say nothing: the journal knows."""
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The Date of an answer: the time that signatures are compared with."""
+        application: Any = self.server.app
+        now = application.cloud.signing_time() if timestamp is None else timestamp
+        return super().date_time_string(now)
+
 
 class LocalCloud:
     """A running cloud: a context manager that serves until it is left.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from shared import policy
 from shared.cloud.errors import Refused
 from shared.contract import BadMessage, Problem, Wake, read_result, read_wake
 from shared.converge import Step
@@ -85,7 +86,8 @@ class AccountA:
         }
 
     def _associate(self, record: Authorization) -> Change:
-        self._check(record)
+        if policy.access_refusal(record.id, self.registry) is not None:
+            raise Refused("NotInRegistry", "the registry does not allow it")
         token = record.token("associate")
         association_id = self.router.associate(self.credentials(), record.id, token)
         return lambda latest: latest.said_associated(association_id, self.now())

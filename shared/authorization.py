@@ -13,6 +13,8 @@ from shared.contract import AuthorizationId, Model, Outcome, Problem
 
 GrantState = Literal["absent", "unknown", "settling", "present"]
 AssociationState = Literal["absent", "unknown", "creating", "active", "doubled", "deleting"]
+State = Literal["waiting", "granted", "attached", "ending", "revoked"]
+"""How an authorization stands, in one word; see `Authorization.state`."""
 
 VISIBLE_AFTER = timedelta(seconds=60)
 """How long the cloud may still show what was before a call that said yes."""
@@ -144,6 +146,26 @@ class Authorization(Model):
         """The leases that hold the authorization."""
         return tuple(lease for lease in self.leases if lease.is_live)
 
+    @property
+    def state(self) -> State:
+        """`attached`, `granted` (not attached), `waiting` for it, `ending`, or `revoked`.
+
+        By what is remembered: while both accounts are looked at anew it is `waiting` or `ending`.
+        """
+        grant, association = self.grant.state, self.association.state
+        if not self.live_leases:
+            return "revoked" if (grant, association) == ("absent", "absent") else "ending"
+        if association == "active":
+            return "attached"
+        return "granted" if grant == "present" else "waiting"
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When its last lease ends; None where one has no end, or none is live."""
+        ends = [lease.expires_at for lease in self.live_leases]
+        known = [end for end in ends if end is not None]
+        return max(known) if known and len(known) == len(ends) else None
+
     def lease(self, lease_id: str) -> Lease | None:
         """The lease with this id, live or ended."""
         return next((lease for lease in self.leases if lease.id == lease_id), None)
@@ -151,6 +173,10 @@ class Authorization(Model):
     def request(self, request_id: str) -> OpenRequest | None:
         """The open request with this id."""
         return next((entry for entry in self.open if entry.request_id == request_id), None)
+
+    def has_taken(self, request_id: str) -> bool:
+        """The request waits for its answer here, or the lease that it asked for is known."""
+        return self.request(request_id) is not None or self.lease(request_id) is not None
 
     def token(self, action: str) -> str:
         """The ClientToken of an action (`grant`, `dissociate`, …): the same for each try.

@@ -24,9 +24,10 @@ from shared.contract import (
     read_wake,
 )
 from shared.converge import Step
+from shared.ids import is_foreign
 from shared.ledger import Ledger, RequestRecord
 from shared.log import correlate
-from shared.run import problem_of
+from shared.run import GAVE_UP, problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,12 +46,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-REUSED = Problem(
-    code="request_id_reused",
-    message="This request id was used before, for something else.",
-    remedy="Ask with a new request id.",
-)
-
 
 @dataclass(frozen=True)
 class Authorize:
@@ -65,6 +60,7 @@ class Authorize:
         attached_by_hand: Whether account A's view shows the instance attached.
         testimony: Answers the questions of a full audit.
         now: The clock, UTC.
+        examine: Goes on with a round of the doctor, where this function may.
     """
 
     ledger: Ledger
@@ -75,6 +71,7 @@ class Authorize:
     attached_by_hand: Callable[[AuthorizationId], bool]
     testimony: Testimony
     now: Callable[[], datetime]
+    examine: Callable[[dict[str, Any]], None] | None = None
 
     def take(self, document: dict[str, Any], sent_at: datetime) -> Again | None:
         """Do what the message asks. Raises BadMessage, CloudFailure, LedgerUnavailable."""
@@ -86,18 +83,26 @@ class Authorize:
             self.bundles.settle(read_settle(document).settle)
         elif "audit" in document:
             self.testimony.take(document)
+        elif "doctor" in document:
+            self._examine(document)
         elif "instances" in document:
             self._take_bundle(read_bundle(document), sent_at)
         else:
             return self._take_request(read_request(document), sent_at)
         return None
 
+    def _examine(self, document: dict[str, Any]) -> None:
+        """A round of the doctor goes on. Raises BadMessage where nobody examines."""
+        if self.examine is None:
+            raise BadMessage("nobody is examined here")
+        self.examine(document)
+
     def give_up(self, document: dict[str, Any], problem: Problem) -> Wake | None:
         """The message's request has failed, unless it has its answer.
 
         A bundle is not given up while its parts go their ways: the sweep comes back to it.
         """
-        if document.keys() & {"wake", "settle", "instances"}:
+        if document.keys() & {"wake", "settle", "instances", "doctor"}:
             return None
         if "audit" in document:
             self.testimony.give_up(document, problem.code)
@@ -130,14 +135,19 @@ class Authorize:
         correlate(ticket=request.ticket, request_id=request.request_id)
         log.info("request_received", action=request.action, subject=request.authorization.key)
         record, is_new = self._recorded(request, sent_at)
-        if record.fingerprint != request.fingerprint:
-            self._reject(request, REUSED, suffix=request.fingerprint[:12])
+        if is_foreign(record, request):
+            self._reject(request, policy.REUSED, suffix=request.fingerprint[:12])
             return None
         # A part may have been refused with its bundle before its message came.
         if (not is_new or request.part_of) and self._has_its_answer(record):
             # Its first message may have put others' access in doubt, and come again for that.
-            return self.settler.settle(request.authorization, known_only=True)
-        problem = self._refusal(request, record.received_at)
+            return self.settler.go_on(request.authorization, request.request_id)
+        known = self.ledger.authorization(request.authorization.key)
+        if known is not None and request.request_id in known[0].closed:
+            # It was given up before it was taken, and the answer did not get to the ledger.
+            self._answer(request, GAVE_UP, "failed")
+            return None
+        problem = self._refusal(request, record.received_at, known)
         if problem is not None:
             self._reject(request, problem)
             return None
@@ -151,9 +161,9 @@ class Authorize:
         correlate(ticket=bundle.ticket, request_id=bundle.request_id)
         log.info("bundle_received", action=bundle.action, parts=len(bundle.instances))
         record, is_new = self._recorded(bundle, sent_at)
-        if record.fingerprint != bundle.fingerprint:
+        if is_foreign(record, bundle):
             suffix = bundle.fingerprint[:12]
-            self.announcer.announce(refused_bundle(bundle, REUSED), suffix=suffix)
+            self.announcer.announce(refused_bundle(bundle, policy.REUSED), suffix=suffix)
         elif is_new or not self._has_its_answer(record):
             self.bundles.take(bundle, record)
 
@@ -183,10 +193,11 @@ class Authorize:
             self.announcer.repeat(last)
         return True
 
-    def _refusal(self, request: Request, received_at: datetime) -> Problem | None:
+    def _refusal(
+        self, request: Request, received_at: datetime, known: tuple[Authorization, int] | None
+    ) -> Problem | None:
         """Why the request may not be; one that has been taken already may."""
-        known = self.ledger.authorization(request.authorization.key)
-        if known is not None and _is_taken(known[0], request):
+        if known is not None and known[0].has_taken(request.request_id):
             return None
         problem = policy.refusal(
             policy.with_end(request, self.registry, received_at),
@@ -225,11 +236,6 @@ class Authorize:
         self.announcer.announce(refused(request, problem, outcome), suffix=suffix)
 
 
-def _is_taken(known: Authorization, request: Request) -> bool:
-    taken = known.request(request.request_id) is not None
-    return taken or known.lease(request.request_id) is not None
-
-
 @dataclass(frozen=True)
 class AccountB:
     """The steps that are taken in the instance's account, each as narrow a session as can be.
@@ -265,6 +271,8 @@ class AccountB:
         return self.network.authorized_at(session, of)
 
     def _grant(self, record: Authorization) -> Change:
+        if policy.access_refusal(record.id, self.registry) is not None:
+            raise Refused("NotInRegistry", "the registry does not allow it")
         self.router.grant(self._session(record, "grant"), record.id, record.token("grant"))
         return lambda latest: latest.said_granted(self.now())
 

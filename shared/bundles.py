@@ -18,6 +18,7 @@ import structlog
 from shared import policy
 from shared.announce import final_of, refused
 from shared.contract import PartResult, Problem, Request, ResultBody
+from shared.ids import is_foreign, own, renamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,7 +83,7 @@ class Bundles:
         """
         if not self._refused_ahead(bundle, record.received_at):
             for part in bundle.parts:
-                if not self._is_known(part.request_id):
+                if not self._found(part)[0]:
                     self._send(part)
         self.settle(bundle.request_id)
 
@@ -92,8 +93,9 @@ class Bundles:
         if record is None or isinstance(record.request, Request) or record.outcome is not None:
             return
         bundle = record.request
-        ids = [one for part in bundle.parts for one in (part.request_id, undo(part).request_id)]
-        found = {one: self._answer(one) for one in ids if self._is_known(one)}
+        asked = [one for part in bundle.parts for one in (part, undo(part))]
+        looked_up = {one.request_id: self._found(one) for one in asked}
+        found = {key: answer for key, (is_known, answer) in looked_up.items() if is_known}
         owed = settled(bundle, found)
         for ask in owed.asks:
             self._send(ask)
@@ -117,20 +119,29 @@ class Bundles:
         if not any(found.values()):
             return False
         for part in bundle.parts:
-            if not self._is_known(part.request_id):
+            if not self._found(part)[0]:
                 problem = found[part.request_id] or REFUSED_WITH_OTHERS
                 self.announcer.announce(refused(part, problem, "rejected"))
         return True
 
-    def _is_known(self, request_id: str) -> bool:
-        """It has been taken from the queue, or has its answer without that."""
-        return self.ledger.request(request_id) is not None or self._answer(request_id) is not None
+    def _found(self, request: Request) -> tuple[bool, ResultBody | None]:
+        """Whether the request is known (taken from the queue, or answered), and its answer.
 
-    def _answer(self, request_id: str) -> ResultBody | None:
-        last = final_of(self.ledger.results(request_id))
-        return last.result.data if last else None
+        What became of somebody else's request under its id is none. One that grants then has no
+        place: its id is its lease's name. One that takes back is asked for under another id.
+        """
+        record = self.ledger.request(request.request_id)
+        if record is not None and is_foreign(record, request):
+            if request.action == "grant":
+                return True, refused(request, policy.REUSED, "rejected")
+            request = renamed(request, record)
+            record = self.ledger.request(request.request_id)
+        last = final_of(self.ledger.results(request.request_id))
+        return record is not None or last is not None, last.result.data if last else None
 
     def _send(self, request: Request) -> None:
+        if request.action == "revoke":
+            request = own(self.ledger, request)
         self.send(self.queue, request.model_dump_json(exclude_none=True))
         log.info("part_sent", request_id=request.request_id, part_of=request.part_of)
 

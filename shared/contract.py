@@ -7,7 +7,7 @@ Schemas of `Request` and `Result` are published in contracts/.
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import (
     AwareDatetime,
@@ -40,7 +40,7 @@ Text = Annotated[
     str,
     Field(
         # Not {1,200}: counting in a class as large as this one takes 90 ms to compile.
-        pattern=r"^[^\p{C}]*$",
+        pattern=r"^[^\p{C}\p{Zl}\p{Zp}]*$",
         min_length=1,
         max_length=200,
         description="One line, printable",
@@ -86,6 +86,9 @@ _FAULTS_SHOWN: Final = 8
 _TYPE_PREFIX: Final = "ecr.authorization."
 
 
+Read = TypeVar("Read", bound="Model")
+
+
 class Model(BaseModel):
     """Strict and immutable: nothing is coerced, nothing unknown is kept."""
 
@@ -103,6 +106,10 @@ class BadMessage(ValueError):
     def __init__(self, reason: str, request_id: str | None = None) -> None:
         super().__init__(reason)
         self.request_id = request_id
+
+
+class NotAnObject(BadMessage):
+    """A message that is no JSON object at all."""
 
 
 class AuthorizationId(Model):
@@ -395,80 +402,57 @@ def result(body: ResultBody, *, source: str, time: AwareDatetime, suffix: str = 
 
 
 def read_request(document: dict[str, Any]) -> Request:
-    """The request that `document` is.
-
-    Raises:
-        BadMessage: It is none, with the fields that are wrong named.
-    """
-    try:
-        return Request.model_validate_json(to_json(document))
-    except ValidationError as error:
-        raise BadMessage(_in_words(error), _request_id(document)) from None
+    """The request that `document` is. Raises BadMessage."""
+    return read_as(Request, document)
 
 
 def read_bundle(document: dict[str, Any]) -> Bundle:
-    """The bundle that `document` is.
-
-    Raises:
-        BadMessage: It is none, with the fields that are wrong named.
-    """
-    try:
-        return Bundle.model_validate_json(to_json(document))
-    except ValidationError as error:
-        raise BadMessage(_in_words(error), _request_id(document)) from None
+    """The bundle that `document` is. Raises BadMessage."""
+    return read_as(Bundle, document)
 
 
 def read_result(document: dict[str, Any]) -> Result:
-    """The result that `document` is.
-
-    Raises:
-        BadMessage: It is none.
-    """
-    try:
-        return Result.model_validate_json(to_json(document))
-    except ValidationError as error:
-        raise BadMessage(_in_words(error)) from None
+    """The result that `document` is. Raises BadMessage."""
+    return read_as(Result, document)
 
 
 def read_wake(document: dict[str, Any]) -> Wake:
-    """The authorization that a message wakes: `{"wake": {…}}`.
-
-    Raises:
-        BadMessage: It is none.
-    """
-    try:
-        return Wake.model_validate_json(to_json(document))
-    except ValidationError as error:
-        raise BadMessage(_in_words(error)) from None
+    """The authorization that a message wakes: `{"wake": {…}}`. Raises BadMessage."""
+    return read_as(Wake, document)
 
 
 def read_settle(document: dict[str, Any]) -> Settle:
-    """The bundle that a message asks to be looked after: `{"settle": "CHG-1"}`.
+    """The bundle to be looked after: `{"settle": "CHG-1"}`. Raises BadMessage."""
+    return read_as(Settle, document)
+
+
+def read_as(model: type[Read], document: dict[str, Any]) -> Read:
+    """What `document` is, by the model that it has to fit.
 
     Raises:
-        BadMessage: It names none.
+        BadMessage: It does not fit, with the fields that are wrong named.
     """
     try:
-        return Settle.model_validate_json(to_json(document))
+        return model.model_validate_json(to_json(document))
     except ValidationError as error:
-        raise BadMessage(_in_words(error)) from None
+        raise BadMessage(_in_words(error), _request_id(document)) from None
 
 
 def read_object(body: str | bytes) -> dict[str, Any]:
     """The JSON object that a message body holds.
 
     Raises:
-        BadMessage: Too large, not UTF-8, not JSON, nested too deeply, or not an object.
+        NotAnObject: Too large, not UTF-8, not JSON, nested too deeply, or not an object.
     """
     raw = body if isinstance(body, bytes) else body.encode("utf-8", "surrogatepass")
     if len(raw) > MAX_MESSAGE_BYTES:
-        raise BadMessage(f"the message is larger than {MAX_MESSAGE_BYTES} bytes")
+        raise NotAnObject(f"the message is larger than {MAX_MESSAGE_BYTES} bytes")
     try:
         document = from_json(raw, allow_inf_nan=False)
     except ValueError:
-        raise BadMessage("the message is not JSON in UTF-8") from None
+        raise NotAnObject("the message is not JSON in UTF-8") from None
     if not isinstance(document, dict):
-        raise BadMessage("the message is not a JSON object")
+        raise NotAnObject("the message is not a JSON object")
     return document
 
 

@@ -20,7 +20,7 @@ from shared.cloud.errors import CloudFailure
 from shared.contract import MAX_MESSAGE_BYTES, BadMessage, Problem, read_object
 from shared.ledger import LedgerUnavailable
 from shared.log import correlated
-from shared.run import Again, told_of
+from shared.run import GAVE_UP, Again, told_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,14 +32,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _EXPONENT_LIMIT: Final = 30
+_MOST_ATTEMPTS: Final = 1_000_000
 _KEPT_CHARACTERS: Final = 10_000  # of up to six bytes each, with their escapes
 _UNCOUNTED: Final = ("lock", "turn")
 """Waits that end by themselves, and say nothing of the work: they use up no attempt."""
-_GAVE_UP: Final = Problem(
-    code="gave_up",
-    message="The work could not be done in the attempts that it has.",
-    remedy="Look at the dead letter and the logs of the request, then ask with a new request id.",
-)
 
 
 @dataclass(frozen=True)
@@ -179,7 +175,7 @@ class Inbox:
     def _give_up(
         self, document: dict[str, Any], worker: Worker, attempt: int, again: Again
     ) -> None:
-        problem = again.failure or _GAVE_UP
+        problem = again.failure or GAVE_UP
         rest = None
         try:
             rest = worker.give_up(document, problem)
@@ -226,7 +222,8 @@ def opened(body: str) -> tuple[int, dict[str, Any]]:
     document = read_object(_plain(body))
     if document.keys() == {"attempt", "message"}:
         attempt, inner = document["attempt"], document["message"]
-        if type(attempt) is not int or attempt < 1 or not isinstance(inner, dict):
+        counts = type(attempt) is int and 1 <= attempt <= _MOST_ATTEMPTS
+        if not counts or not isinstance(inner, dict):
             raise BadMessage("the message says that it comes again, but not as we say it")
         return attempt, inner
     return 1, document

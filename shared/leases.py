@@ -132,7 +132,7 @@ def fail(record: Authorization, request_id: str, problem: Problem, now: datetime
 
 def close(record: Authorization, request_id: str) -> Authorization:
     """The record once a request that was never taken is over: a copy under way does nothing."""
-    if record.request(request_id) or record.lease(request_id) or request_id in record.closed:
+    if record.has_taken(request_id) or request_id in record.closed:
         return record
     return record.model_copy(update={"closed": (*record.closed, request_id)[-CLOSED_KEPT:]})
 

@@ -115,16 +115,16 @@ def correlated(**keys: Any) -> Iterator[None]:
 def mask_value(secret: SecretStr | str, *, always: bool = False) -> None:
     """Wherever this value turns up in a line, it is masked.
 
-    The oldest are forgotten at 400, but for those that are to be masked always.
+    The oldest are forgotten at 400, but for those that are to be masked always: of them there are
+    few in a process.
     """
     value = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
     if len(value) < _KNOWN_SHORTEST:
         return
     for form in (value, json.dumps(value)[1:-1]):  # as it is, and as a line of JSON writes it
-        if always:
-            _always[form] = None
-        _known.pop(form, None)
-        _known[form] = None
+        known = _always if always else _known
+        known.pop(form, None)
+        known[form] = None
     while len(_known) > _KNOWN_LIMIT:
         del _known[next(iter(_known))]
 
@@ -284,7 +284,7 @@ def _shown(text: str) -> str:
 
 
 def _without_secrets(text: str) -> str:
-    for secret in (*_always, *_known):
+    for secret in (*_always, *list(_known)):  # other threads may learn of one meanwhile
         if secret in text:
             text = text.replace(secret, MASK)
     return text

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 _REGISTER: Final = "Have the network team add it to registry.yaml, then ask with a new request id."
 
+REUSED: Final = Problem(
+    code="request_id_reused",
+    message="This request id was used before, for something else.",
+    remedy="Ask with a new request id.",
+)
 VBR_STEPS: Final = (
     "Alibaba Cloud keeps VBRs of one account off the ECRs of another until it is asked: send the "
     "documentation that both accounts belong to one entity, have the customer manager enable "
@@ -62,6 +67,36 @@ def refusal(
         if request.action == "revoke"
         else _grant_refusal(request, registry, now, is_held=is_held)
     )
+
+
+def place_refusal(of: AuthorizationId, registry: Registry) -> Problem | None:
+    """Why the registry does not let this account have this ECR on this instance; None: it does."""
+    return _name_refusal(of, registry) or _may_refusal(of, registry.accounts[of.instance_owner_uid])
+
+
+def access_refusal(of: AuthorizationId, registry: Registry) -> Problem | None:
+    """Why no access may be given now, whoever asked and whatever the ledger says; None: it may."""
+    return place_refusal(of, registry) or _vbr_refusal(of, registry.accounts[of.instance_owner_uid])
+
+
+def _name_refusal(of: AuthorizationId, registry: Registry) -> Problem | None:
+    """The registry must name the ECR, its owner and the account."""
+    ecr = registry.ecrs.get(of.ecr_id)
+    if ecr is None:
+        return _problem("ecr_unknown", f"{of.ecr_id} is not in the registry.", _REGISTER)
+    if ecr.owner_uid != of.ecr_owner_uid:
+        return _problem(
+            "ecr_owner_mismatch",
+            f"{of.ecr_id} does not belong to account {of.ecr_owner_uid}.",
+            "Give the account that owns the ECR as ecr_owner_uid.",
+        )
+    if of.instance_owner_uid not in registry.accounts:
+        return _problem(
+            "account_unknown",
+            f"Account {of.instance_owner_uid} is not in the registry.",
+            _REGISTER,
+        )
+    return None
 
 
 def sender_refusal(request: Request, registry: Registry, now: datetime) -> Problem | None:
@@ -134,31 +169,6 @@ def _is_open(approval: Approval | None, now: datetime) -> bool:
     return approval.window_since <= now < approval.window_until
 
 
-def place_refusal(of: AuthorizationId, registry: Registry) -> Problem | None:
-    """Why the registry does not let this account have this ECR on this instance; None: it does."""
-    return _name_refusal(of, registry) or _may_refusal(of, registry.accounts[of.instance_owner_uid])
-
-
-def _name_refusal(of: AuthorizationId, registry: Registry) -> Problem | None:
-    """The registry must name the ECR, its owner and the account."""
-    ecr = registry.ecrs.get(of.ecr_id)
-    if ecr is None:
-        return _problem("ecr_unknown", f"{of.ecr_id} is not in the registry.", _REGISTER)
-    if ecr.owner_uid != of.ecr_owner_uid:
-        return _problem(
-            "ecr_owner_mismatch",
-            f"{of.ecr_id} does not belong to account {of.ecr_owner_uid}.",
-            "Give the account that owns the ECR as ecr_owner_uid.",
-        )
-    if of.instance_owner_uid not in registry.accounts:
-        return _problem(
-            "account_unknown",
-            f"Account {of.instance_owner_uid} is not in the registry.",
-            _REGISTER,
-        )
-    return None
-
-
 def _may_refusal(request: AuthorizationId, account: Account) -> Problem | None:
     """The ECR, the region and the instance must be ones that the account may ask for."""
     if request.instance_owner_uid == request.ecr_owner_uid:
@@ -213,7 +223,7 @@ def _instance_refusal(request: AuthorizationId, allowed: Allowed) -> Problem | N
     return None
 
 
-def _vbr_refusal(request: Request, account: Account) -> Problem | None:
+def _vbr_refusal(request: AuthorizationId, account: Account) -> Problem | None:
     if request.instance_type == "VBR" and account.cross_account_vbr is None:
         return _problem(
             "vbr_not_enabled",

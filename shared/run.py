@@ -43,6 +43,13 @@ log = structlog.get_logger()
 EARLY: Final = timedelta(seconds=0.5)
 """A turn that comes so soon is taken now: no message is worth so short a wait."""
 
+GAVE_UP: Final = Problem(
+    code="gave_up",
+    message="The work could not be done in the attempts that it has.",
+    remedy="Look at the dead letter and the logs of the request, then ask with a new request id.",
+)
+"""What is said of a request whose attempts are over, where no answer of the cloud was the cause."""
+
 MAX_STEPS: Final = 12
 MAX_TRIES_A_RUN: Final = 2
 MAX_CONFLICTS: Final = 20

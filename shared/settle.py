@@ -85,6 +85,10 @@ class Settler:
             run.release()
             raise
 
+    def go_on(self, of: AuthorizationId, request_id: str) -> Again | None:
+        """Go on with what a request has begun that has its answer, which is noted."""
+        return self.settle(of, lambda record: self.answered(record, request_id), known_only=True)
+
     def wake(self, message: Wake) -> Again | None:
         """Go on where work lies, as the sweep or the clean-up has found it.
 
@@ -92,6 +96,8 @@ class Settler:
         """
 
         def woken(record: Authorization) -> Authorization:
+            for entry in record.open:
+                record = self.answered(record, entry.request_id)
             return leases.woken(record, self.now(), look=message.look)
 
         again = self.settle(message.wake, woken, known_only=True)
@@ -101,6 +107,16 @@ class Settler:
         """The request still waits for its answer on the record of its authorization."""
         known = self.ledger.authorization(of.authorization.key) if of.authorization else None
         return known is not None and known[0].request(of.request_id) is not None
+
+    def answered(self, record: Authorization, request_id: str) -> Authorization:
+        """The record with an answer on it that is on the topic, whoever died before noting that.
+
+        What is owed may be another by then, and for long: the request would stay open.
+        """
+        last = final_of(self.ledger.results(request_id))
+        if last is None or last.published_at is None:
+            return record
+        return leases.announced(record, request_id, last.result.data.outcome)
 
     def close(self, of: AuthorizationId, request_id: str) -> None:
         """A request that was never taken is over, whoever still holds a copy of its message."""
@@ -119,7 +135,7 @@ class Settler:
 
         def failed(record: Authorization) -> Authorization:
             if self._is_answered(of.request_id):
-                return record
+                return self.answered(record, of.request_id)
             return leases.fail(record, of.request_id, problem, self.now())
 
         again = self.settle(of.authorization, failed, known_only=True)

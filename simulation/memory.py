@@ -6,17 +6,21 @@ Each write goes through `perform`, where a simulation makes it fail, crash, or w
 from __future__ import annotations
 
 from bisect import insort
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.ledger import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from datetime import datetime
 
     from shared.audit import Entry
     from shared.authorization import Authorization
     from shared.contract import AuthorizationId, Outcome
-    from shared.ledger import RequestRecord, ResultRecord
+    from shared.ledger import Order, RequestRecord, ResultRecord, Wanted
     from shared.turns import Turn
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def at_once(_: str, effect: Callable[[], Any]) -> Any:
@@ -123,6 +127,37 @@ class MemoryLedger:
         """Authorizations by their key."""
         keys = sorted(key for key in self.records if key.startswith(prefix) and key > after)
         return [(key, self.records[key][0]) for key in keys[:limit]]
+
+    def search(
+        self, wanted: Wanted, limit: int, after: Place | None = None, order: Order = "key"
+    ) -> list[tuple[Place, Authorization | None]]:
+        """The authorizations that are looked for, each with its place."""
+
+        def place(key: str, ends_at: datetime | None) -> tuple[bool, datetime, str]:
+            by_end = order == "end" and ends_at is not None
+            return order == "end" and not by_end, ends_at if by_end else _EPOCH, key
+
+        start = place(after.key, after.ends_at) if after else None
+        found = [(place(one.id.key, one.ends_at), one) for one in self._found(wanted)]
+        later = [pair for pair in found if start is None or pair[0] > start]
+        page = [one for _, one in sorted(later, key=lambda pair: pair[0])[:limit]]
+        return [(Place(key=one.id.key, ends_at=one.ends_at), one) for one in page]
+
+    def count(self, wanted: Wanted) -> int:
+        """How many authorizations are looked for."""
+        return len(list(self._found(wanted)))
+
+    def _found(self, wanted: Wanted) -> Iterator[Authorization]:
+        for one, _ in self.records.values():
+            before = wanted.ends_before
+            if (
+                (wanted.ecr_ids is None or one.id.ecr_id in wanted.ecr_ids)
+                and (wanted.accounts is None or one.id.instance_owner_uid in wanted.accounts)
+                and wanted.instance_id in (None, one.id.instance_id)
+                and wanted.state in (None, one.state)
+                and (before is None or (one.ends_at is not None and one.ends_at < before))
+            ):
+                yield one
 
     def note(self, key: str) -> tuple[str, int] | None:
         """What is noted under a key."""

@@ -56,6 +56,7 @@ class Tending(Invariants):
         super().__init__(system, ledger)
         self.touched: dict[str, datetime] = {}
         self.attached_by_hand: set[str] = set()
+        self.landed_late: set[str] = set()
         self.runs: dict[str, CleanupRun] = {}
         self.released: set[str] = set()
         self.believed_empty: set[str] = set()
@@ -89,6 +90,8 @@ class Tending(Invariants):
 
     def changed(self, name: str, of: AuthorizationId) -> None:
         """A2, A6, but for what people have meddled with."""
+        if self.landing:
+            self.landed_late.add(of.key)
         if of.key not in self.touched:
             super().changed(name, of)
 
@@ -176,8 +179,7 @@ class Tending(Invariants):
         """K5."""
         self.reached[f"audited {name}"] += 1
         is_sure = (
-            not self.reached["landed late"]
-            and key.split(":", maxsplit=1)[0] not in self.believed_empty
+            key not in self.landed_late and key.split(":", maxsplit=1)[0] not in self.believed_empty
         )
         if name in _IN_B and key not in self.touched and is_sure:
             raise Broken("K5", f"an audit names {key} {name}, and nobody has meddled with it")

@@ -6,7 +6,8 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING
 
-from functions.wiring import House, utc_now
+from functions.edge import utc_now
+from functions.wiring import House
 from shared.attach import AccountA, Attach
 from shared.log import logged
 

@@ -1,22 +1,28 @@
 """Requests from the queue: authorise the ECR in account B, or take that back.
 
 Invoked by hand with `{"check": "external_ids"}` it says which key the first accounts B trust, and
-with `"after": UID` the next ones: its role is the only one that can find out.
+with `"after": UID` the next ones; with `{"check": "doctor", "accounts": [UID, …]}` what is wrong
+with these. Its role is the only one that can find out.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from functions.wiring import Function, House, utc_now
+from functions.edge import utc_now
+from functions.triggers import BadEvent
+from functions.wiring import Function, House
 from shared.authorize import AccountB, Authorize
 from shared.bundles import Bundles
 from shared.cloud.network import Network
 from shared.cloud.sessions import Sessions
+from shared.doctor.canary import Rounds
+from shared.doctor.probing import MOST_ACCOUNTS, Examination, leased_vbr
 from shared.external_ids import ExternalIdKeys
 from shared.log import logged
 from shared.onboarding import SLICE, trusts
@@ -29,7 +35,8 @@ if TYPE_CHECKING:
     from shared.contract import AuthorizationId
 
 
-_LONGEST_CHECK: Final = 100
+_LONGEST_CHECK: Final = 200
+_UID: Final = re.compile(r"[0-9]{16}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -38,13 +45,17 @@ class AuthorizeFunction(Function):
 
     keys: ExternalIdKeys
     new_sessions: Callable[[], Sessions]
+    examination: Examination
 
     def answer(self, event: bytes, context: object) -> dict[str, Any]:
         """Every message of the event has its answer; or how the change of keys stands."""
-        after = _asks_for_trusts(event)
-        if after is None:
+        asked = _check(event)
+        if asked is None:
             return super().answer(event, context)
         self.house.context = context
+        if asked["check"] == "doctor":
+            return self._examined(asked.get("accounts"))
+        after = str(asked.get("after", ""))
         found = trusts(self.house.registry, self.keys, self.new_sessions(), after)
         return {
             "changing": self.keys.following is not None,
@@ -52,18 +63,33 @@ class AuthorizeFunction(Function):
             "more": len(found) == SLICE,
         }
 
+    def _examined(self, uids: object) -> dict[str, Any]:
+        """What is wrong with a slice of accounts B; without accounts, with the function's clock."""
+        if not isinstance(uids, list) or len(uids) > MOST_ACCOUNTS:
+            raise BadEvent(f"`accounts` is a list of at most {MOST_ACCOUNTS}")
+        if not all(isinstance(one, str) and _UID.fullmatch(one) for one in uids):
+            raise BadEvent("an account's id has 16 digits")
+        if not uids:
+            found = self.examination.clock()
+            return {"findings": [one.model_dump() for one in found], "assumed": 0}
+        examined = self.examination.of(uids)
+        return {
+            "findings": [one.model_dump() for one in examined.findings],
+            "assumed": examined.assumed,
+        }
 
-def _asks_for_trusts(event: bytes) -> str | None:
-    """The account after which it is asked, "" for the first ones; None where it is not asked."""
+
+def _check(event: bytes) -> dict[str, Any] | None:
+    """What is asked by hand; None for the queue's events."""
     if len(event) > _LONGEST_CHECK:
         return None  # a batch: it is parsed once
     try:
         asked = json.loads(event)
     except ValueError:
         return None
-    if not isinstance(asked, dict) or asked.get("check") != "external_ids":
+    if not isinstance(asked, dict) or asked.get("check") not in ("external_ids", "doctor"):
         return None
-    return str(asked.get("after", ""))
+    return asked
 
 
 def build(
@@ -76,10 +102,11 @@ def build(
     def new_sessions() -> Sessions:
         return Sessions(house.credentials, house.endpoint("STS"), house.settings.region, now)
 
+    network = Network(house.endpoint("VPC"))
     account_b = AccountB(
         sessions=new_sessions(),
         router=house.router,
-        network=Network(house.endpoint("VPC")),
+        network=network,
         registry=house.registry,
         external_id_keys=keys,
         now=now,
@@ -87,6 +114,25 @@ def build(
 
     def attached_by_hand(of: AuthorizationId) -> bool:
         return house.router.association(house.credentials(), of).state != "absent"
+
+    examination = Examination(
+        new_sessions=new_sessions,
+        router=house.router,
+        network=network,
+        registry=house.registry,
+        keys=keys,
+        known_vbr=lambda uid: leased_vbr(house.ledger, house.registry, uid),
+        machine_time=utc_now,
+    )
+    rounds = Rounds(
+        ledger=house.ledger,
+        examination=examination,
+        send=house.messages.send,
+        queue=house.settings.queue,
+        publish=house.publish,
+        source=house.source,
+        now=now,
+    )
 
     worker = Authorize(
         ledger=house.ledger,
@@ -104,8 +150,9 @@ def build(
         attached_by_hand=attached_by_hand,
         testimony=Testimony(house.ledger, house.registry, account_b.authorized_at, now),
         now=now,
+        examine=rounds.step,
     )
-    return AuthorizeFunction(house, house.inbox(), worker, keys, new_sessions)
+    return AuthorizeFunction(house, house.inbox(), worker, keys, new_sessions, examination)
 
 
 def _keys(house: House) -> ExternalIdKeys:

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 
+from functions.edge import utc_now
 from functions.triggers import timer_options
-from functions.wiring import House, utc_now
+from functions.wiring import House
 from shared.cleanup.audit import Audit
 from shared.cleanup.gauges import gauges
-from shared.cleanup.notes import brake_on
+from shared.cleanup.notes import UnreadableNote, brake_on
 from shared.cleanup.run import Cleanup
 from shared.cloud.errors import CloudFailure
 from shared.cloud.listings import Listings
+from shared.doctor.canary import Canary
 from shared.log import logged
 from shared.sweep import Sweep
 
@@ -53,10 +55,11 @@ class Cleaner:
         cleaning = cleanup(self.house, self._is_late(begun, whole * SHARE_OF_TIME))
         failures: list[CloudFailure] = []
         self._try(sweep(self.house).run, failures)
+        self._try(self._begin_round, failures)
         audited = self._try(lambda: auditing.go_on(begin=options.audit), failures)
         run = self._try(lambda: cleaning.run(dry=options.dry_run), failures)
         if run is not None and run.outcome is not None:
-            self._tell_gauges(run)
+            self._log_gauges(run)
         if failures:
             raise failures[0]
         return {
@@ -64,14 +67,15 @@ class Cleaner:
             "audit": audited.model_dump(mode="json", include=_ANSWERED) if audited else None,
         }
 
-    def _tell_gauges(self, run: CleanupRun) -> None:
-        """How things stand is logged; what cannot be read of that fails no run that has ended."""
+    def _log_gauges(self, run: CleanupRun) -> None:
         now, ledger = self.house.now(), self.house.ledger
+        oldest = next(iter(ledger.unfinished(now, 1)), None)
         try:
-            oldest = next(iter(ledger.unfinished(now, 1)), None)
-            log.info("gauges", **gauges(run, brake_on(ledger), oldest, now))
-        except ValueError:  # an unreadable note of the brake, or request: the next run names it
-            log.exception("gauges_not_told", run=run.id)
+            brake = brake_on(ledger)
+        except UnreadableNote:  # a run names that, too; the other numbers are told all the same
+            log.warning("gauges_without_brake", run=run.id)
+            brake = None
+        log.info("gauges", **gauges(run, brake, oldest, now))
 
     def _is_late(self, begun: datetime, seconds: float) -> Callable[[], bool]:
         until = begun + timedelta(seconds=seconds)
@@ -85,6 +89,18 @@ class Cleaner:
             log.exception("part_failed")
             failures.append(failure)
             return None
+
+    def _begin_round(self) -> bool:
+        """A round of the doctor is begun, where it is time."""
+        every = self.house.registry.doctor.every_hours
+        canary = Canary(
+            ledger=self.house.ledger,
+            send=self.house.messages.send,
+            queue=self.house.settings.queue,
+            now=self.house.now,
+            every=timedelta(hours=every) if every else None,
+        )
+        return canary.begin()
 
 
 def sweep(house: House) -> Sweep:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -53,6 +54,7 @@ class Functions:
         most_instances: How many instances a function may have at once.
         in_process: Functions to be called in this process, by name, in place of instances: for
             tests that follow them with a debugger or count their branches.
+        python: The interpreter of the instances, with its options, where it is not this one's own.
         legacy_services: For FC 2.0 clients: service name -> function name there -> function here.
     """
 
@@ -63,6 +65,7 @@ class Functions:
     environment: Mapping[str, str] = field(default_factory=dict)
     most_instances: int = 3
     in_process: Mapping[str, Callable[[bytes], object]] = field(default_factory=dict)
+    python: tuple[str, ...] = (sys.executable, "-u")
     legacy_services: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
@@ -326,4 +329,5 @@ class _Runner:
             environment,
             self._fc.settings.account_uid,
             self.log.append,
+            self._fc.settings.python,
         )

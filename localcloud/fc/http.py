@@ -7,6 +7,7 @@ import json
 import re
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from werkzeug.wrappers import Response
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from localcloud.fc import Fc
     from localcloud.fc.instance import Outcome
 
-_PATH: Final = re.compile(r"/_http/(?P<function>[^/]+)(?P<path>/.*)?")
+_PATH: Final = re.compile(r"/_http/(?P<function>[^/]+)(?P<path>/.*)?", re.DOTALL)
 _TEXT: Final = re.compile(r"text/.*|application/(json|xml|x-www-form-urlencoded|[\w.-]+\+json).*")
 _HEADERS_LIMIT: Final = 8192
 _URL_LIMIT: Final = 4096
@@ -64,7 +65,7 @@ def _event(fc: Fc, request: Request, path: str) -> dict[str, Any]:
     now = fc.cloud.clock.now()
     return {
         "version": "v1",
-        "rawPath": path,
+        "rawPath": _raw_path(request, path),
         "headers": dict(request.headers.items()),
         "queryParameters": {key: ",".join(request.args.getlist(key)) for key in request.args},
         "body": body.decode("utf-8", "replace") if is_text else base64.b64encode(body).decode(),
@@ -86,6 +87,13 @@ def _event(fc: Fc, request: Request, path: str) -> dict[str, Any]:
             },
         },
     }
+
+
+def _raw_path(request: Request, path: str) -> str:
+    """The path behind the function's name as it stood in the request line, still encoded."""
+    raw = str(request.environ.get("REQUEST_URI") or "").partition("?")[0]
+    found = _PATH.fullmatch(raw)
+    return (found["path"] or "/") if found else quote(path, safe="/:@!$&'()*+,;=~-._")
 
 
 def _response(fc: Fc, raw: bytes) -> Response:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from localcloud.fc.deployment import Props
 
@@ -51,21 +51,23 @@ class Instance:
         environment: All of its environment.
         account_uid: Whose it is.
         log: Takes each line that it prints.
+        python: The interpreter that runs it, and its options.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what a process is started with
         self,
         props: Props,
         code: Path,
         environment: Mapping[str, str],
         account_uid: str,
         log: Callable[[str], None],
+        python: Sequence[str] = (sys.executable, "-u"),
     ) -> None:
         self._timeout = props.timeout
         ours, theirs = socket.socketpair()
         self._connection = ours
         self._process = subprocess.Popen(  # noqa: S603 -- our own bootstrap
-            [sys.executable, "-u", str(_BOOTSTRAP), str(theirs.fileno())],
+            [*python, str(_BOOTSTRAP), str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

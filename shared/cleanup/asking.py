@@ -7,14 +7,14 @@ part ── asked for ── cursor noted ── part ── …
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.cleanup.notes import each_part
-from shared.contract import AuthorizationId, Wake
+from shared.contract import AuthorizationId, Wake, read_request
+from shared.ids import own
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,9 +74,10 @@ class Asking:
             if self.registry.frozen(now) is not None:
                 raise Frozen
             if self._is_free(request, run, now):
-                key = _of(request).key
-                self.trail.note(key, "asked", run=run.id, request=request["request_id"])
-                self.send(self.requests, json.dumps(request))
+                mine = own(self.ledger, read_request(request))
+                key = mine.authorization.key
+                self.trail.note(key, "asked", run=run.id, request=mine.request_id)
+                self.send(self.requests, mine.model_dump_json(exclude_none=True))
                 asked += 1
         return asked
 

@@ -169,8 +169,17 @@ class Audit:
             run, version = gone_on, version + 1
         if not run.pending and not run.waiting:
             run = self._finished(run)
-            return self._told_of(run, version + 1) if self._put(run, version) else run
-        log.info("audited", run=run.id, left=len(run.pending), asked=run.asked, seen=run.seen)
+            if self._put(run, version):
+                run = self._told_of(run, version + 1)
+        log.info(
+            "audited",
+            run=run.id,
+            run_outcome=run.outcome,
+            left=len(run.pending),
+            asked=run.asked,
+            seen=run.seen,
+            found=sum(run.counts.values()),
+        )
         return run
 
     def _is_due(self) -> bool:

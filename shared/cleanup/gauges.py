@@ -12,9 +12,15 @@ if TYPE_CHECKING:
     from shared.cleanup.notes import BrakeOn, CleanupRun
     from shared.ledger import RequestRecord
 
-STALE: Final = ("stale_not_attached", "stuck", "ecr_gone", "instance_gone")
+STALE: Final = ("stale_not_attached", "stuck", "ecr_gone", "instance_gone", "unpublished")
 """What nobody seems to need, or to be at work on."""
-UNSEEN: Final = ("cannot_verify", "listing_failed", "listing_empty", "unreadable")
+UNSEEN: Final = (
+    "cannot_verify",
+    "listing_failed",
+    "listing_empty",
+    "unreadable",
+    "note_unreadable",
+)
 """Where the clean-up could not look."""
 DRIFT: Final = tuple(name for name in SENTENCES if name not in ("expired", *STALE, *UNSEEN))
 """What the cloud shows, and the ledger does not want; or the other way round."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
+from shared.log import mask_value
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -35,14 +37,16 @@ def from_environment(environ: Mapping[str, str], context: Any) -> Credentials:
     """
     given = getattr(context, "credentials", None)
     if given is not None and getattr(given, "access_key_id", None):
-        return Credentials(
-            given.access_key_id,
-            SecretStr(given.access_key_secret),
-            SecretStr(given.security_token or ""),
+        found = (given.access_key_id, given.access_key_secret, given.security_token or "")
+    else:
+        found = (
+            environ.get("ALIBABA_CLOUD_ACCESS_KEY_ID", ""),
+            environ.get("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ""),
+            environ.get("ALIBABA_CLOUD_SECURITY_TOKEN", ""),
         )
-    key = environ.get("ALIBABA_CLOUD_ACCESS_KEY_ID", "")
-    secret = environ.get("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "")
+    key, secret, token = found
     if not key or not secret:
         raise NoCredentials("the function has no credentials: give it a role in s.yaml")
-    token = environ.get("ALIBABA_CLOUD_SECURITY_TOKEN", "")
+    mask_value(secret)
+    mask_value(token)
     return Credentials(key, SecretStr(secret), SecretStr(token))

@@ -7,6 +7,7 @@ from a message. Plain http is refused unless the address is loopback.
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
@@ -25,6 +26,13 @@ _TABLE: Final[dict[Service, str]] = {
     # VPC is left to its SDK, which knows the regions that the central endpoint serves.
     "VPC": "",
 }
+
+
+_ENDPOINT: Final = re.compile(
+    r"https?://([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?/?",
+    re.IGNORECASE | re.ASCII,
+)
+"""A scheme, a host, a port: no user, path or query that another parser might read otherwise."""
 
 
 class BadEndpoint(ValueError):
@@ -49,11 +57,11 @@ def checked(url: str) -> str:
     Raises:
         BadEndpoint: It may not.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+    if not _ENDPOINT.fullmatch(url):
         # Not the URL itself: it may hold a password.
         raise BadEndpoint("an ALIBABA_CLOUD_ENDPOINT_… is no endpoint: give https://HOST[:PORT]")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
         raise BadEndpoint(f"{parts.hostname} by plain http: only loopback addresses may be")
     return url.rstrip("/")
 

@@ -8,8 +8,15 @@ CloudFailure             a call did not give what was asked
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
+
+from shared.lines import one_line
+
+_CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_LONGEST_MESSAGE: Final = 500
+_LONGEST_REQUEST_ID: Final = 100
 
 
 class CloudFailure(Exception):
@@ -157,7 +164,8 @@ _EXACT: Final[dict[str, Explanation]] = {
     "NotInRegistry": Explanation(
         Refused,
         "not_in_registry",
-        "The registry no longer names the ECR or the account. Put it back, or clean up by hand.",
+        "The registry no longer names the ECR or the account, or no longer allows the instance. "
+        "Put it back, or clean up by hand.",
     ),
     "InvalidVpcId.NotFound": Explanation(
         Refused, "instance_not_found", "The VPC does not exist in that account and region."
@@ -227,8 +235,12 @@ def failure(
     """The failure of the right class for an answer of the cloud.
 
     A code that is not known here is OutcomeUnknown, whatever its HTTP status; a 404 that names a
-    missing thing is Refused, and callers that take things away read it as gone.
+    missing thing is Refused, and callers that take things away read it as gone. What the answer
+    says goes into logs, results and reports: it is one short printable line from here on.
     """
+    cloud_code = cloud_code if _CODE.fullmatch(cloud_code) else "UnreadableCode"
+    message = one_line(message, _LONGEST_MESSAGE)
+    request_id = one_line(request_id, _LONGEST_REQUEST_ID) if request_id else None
     kind = explain(cloud_code).kind
     if kind is OutcomeUnknown and (cloud_code in GONE or "NotFound" in cloud_code):
         kind = Refused

@@ -18,6 +18,7 @@ from shared.cleanup.findings import Shown
 from shared.cloud import sdk
 from shared.cloud.times import readable_time
 from shared.contract import AuthorizationId
+from shared.lines import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,13 +54,13 @@ class Listings:
             node = (row.node_id, row.node_type, row.node_region_id, row.node_owner_uid)
             of = _id(ecr_id, row.ecr_owner_ali_uid or owner_uid, node)
             if of is None:
-                shown.unreadable.append(str(row.grant_id)[:_SHOWN_CHARACTERS])
+                shown.unreadable.append(one_line(row.grant_id, _SHOWN_CHARACTERS))
             else:
                 shown.add_grant(of, readable_time(row.gmt_create))
         for row, instance in self._attached(client, ecr_id):
             of = _id(ecr_id, owner_uid, instance)
             if of is None:
-                shown.unreadable.append(str(row.association_id)[:_SHOWN_CHARACTERS])
+                shown.unreadable.append(one_line(row.association_id, _SHOWN_CHARACTERS))
             elif str(row.status).upper() not in _GOING:
                 shown.add_association(of, str(row.association_id))
         return shown

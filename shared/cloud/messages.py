@@ -42,6 +42,15 @@ class Received:
     receipt: str
 
 
+@dataclass(frozen=True)
+class Subscribed:
+    """Where a subscription's messages go, of which tag (empty: of all), and in which form."""
+
+    endpoint: str
+    filter_tag: str
+    form: str
+
+
 class Messages:
     """One account's queues and topics in one region.
 
@@ -105,6 +114,19 @@ class Messages:
         """The received message can be received again after so many seconds (1 to 43200)."""
         self._called(lambda of: _queue(of, queue).change_message_visibility(receipt, seconds))
 
+    def lying(self, queue: str) -> int:
+        """How many messages lie on the queue, seen and not (GetQueueAttributes)."""
+        found = self._called(lambda of: _queue(of, queue).get_attributes())
+        counts = (found.active_messages, found.inactive_messages, found.delay_messages)
+        return sum(max(0, int(one)) for one in counts)
+
+    def subscription(self, topic: str, name: str) -> Subscribed:
+        """How a subscription of the topic stands (GetSubscriptionAttributes)."""
+        found = self._called(lambda of: of.get_subscription(topic, name).get_attributes())
+        return Subscribed(
+            str(found.endpoint), str(found.filter_tag or ""), str(found.notify_content_format)
+        )
+
     def close(self) -> None:
         """Close the connections that are idle."""
         while self._idle:
@@ -122,7 +144,7 @@ class Messages:
                     return operation(account)
                 except MNSServerException as error:
                     raise failure(
-                        error.type, str(error.message)[:500], request_id=error.req_id
+                        str(error.type), str(error.message), request_id=error.req_id
                     ) from None
                 except MNSClientException as error:
                     if last or "timed out" in str(error.message):

@@ -6,6 +6,7 @@ A VPC is associated (Create/Delete/DescribeExpressConnectRouterAssociation), a V
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,15 +14,17 @@ from alibabacloud_expressconnectrouter20230901 import models
 from alibabacloud_expressconnectrouter20230901.client import Client
 
 from shared.cloud import sdk
-from shared.cloud.errors import GONE, Refused
+from shared.cloud.errors import GONE, CloudFailure, OutcomeUnknown, Refused
 
 if TYPE_CHECKING:
     from shared.authorization import AssociationState
     from shared.cloud.credentials import Credentials
+    from shared.cloud.sessions import Purpose
     from shared.contract import AuthorizationId
 
 _PAGE: Final = 100
 _PAGES: Final = 50
+_ASSOCIATION_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _STATES: Final[dict[str, AssociationState]] = {
     "ACTIVE": "active",
     "INACTIVE": "active",
@@ -80,6 +83,30 @@ class Router:
             if "NotFound" not in refused.cloud_code:
                 raise
 
+    def try_write(self, credentials: Credentials, of: AuthorizationId, purpose: Purpose) -> None:
+        """A grant or a revoke is tried (DryRun): it would be done, and nothing is.
+
+        A dry run that passed is an error, `DryRunOperation`, or plain success: both are success.
+
+        Raises:
+            CloudFailure: It would not be done; the cloud's code says why.
+        """
+        client = self._client(credentials)
+        operation: Any = client.revoke_instance_from_express_connect_router_with_options
+        request: Any = models.RevokeInstanceFromExpressConnectRouterRequest(
+            dry_run=True, **_granted(of)
+        )
+        if purpose == "grant":
+            operation = client.grant_instance_to_express_connect_router_with_options
+            request = models.GrantInstanceToExpressConnectRouterRequest(
+                dry_run=True, **_granted(of)
+            )
+        try:
+            sdk.call(operation, request)
+        except CloudFailure as failure:
+            if failure.cloud_code != "DryRunOperation":
+                raise
+
     def associate(self, credentials: Credentials, of: AuthorizationId, token: str) -> str | None:
         """Account A attaches the instance; it becomes active by and by.
 
@@ -106,7 +133,7 @@ class Router:
             client_token=token,
         )
         body = sdk.call(client.create_express_connect_router_association_with_options, create)
-        return str(body.association_id) if body.association_id else None
+        return _association_id(body.association_id)
 
     def dissociate(
         self, credentials: Credentials, of: AuthorizationId, association_id: str, token: str
@@ -182,7 +209,20 @@ def _is_at(of: AuthorizationId, owner_uid: object, region_id: object) -> bool:
 def _association(row: Any) -> Association:
     # A state that we do not know is something that is there and may change: come again.
     state = _STATES.get(str(row.status).upper(), "creating")
-    return Association(state, row.association_id)
+    return Association(state, _association_id(row.association_id))
+
+
+def _association_id(value: object) -> str | None:
+    """It is kept, announced, and named when the association is to go: nothing else passes for it.
+
+    Raises:
+        OutcomeUnknown: It is none.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and _ASSOCIATION_ID.fullmatch(value):
+        return value
+    raise OutcomeUnknown("UnreadableId", "the association's id cannot be read")
 
 
 def _granted(of: AuthorizationId) -> dict[str, Any]:

@@ -51,8 +51,8 @@ def call(operation: Callable[[Any, RuntimeOptions], Any], request: Any) -> Any:
         raise _answered(error) from None  # the SDK's exception holds the whole request
     except Exception as error:  # noqa: BLE001 -- the SDK's own families, and broken answers' errors
         raise _unanswered(error) from None
-    if body is None:
-        raise OutcomeUnknown("EmptyAnswer", "the answer had no body")
+    if not isinstance(getattr(body, "request_id", None), str):  # every answer of the cloud has one
+        raise OutcomeUnknown("EmptyAnswer", "the answer is none of the cloud's")
     _check_envelope(body)
     return body
 
@@ -66,6 +66,8 @@ def rows(operation: Any, request: Any, name: str, most_pages: int = 2000) -> Ite
         token = body.next_token
         if not token:
             return
+        if not isinstance(token, str):
+            raise OutcomeUnknown("UnreadableToken", "the listing's next page cannot be asked for")
         if token in seen:
             raise OutcomeUnknown("PageRepeated", "the listing gives the same page again")
         seen.add(token)
@@ -80,7 +82,7 @@ def _answered(error: AlibabaCloudException) -> CloudFailure:
     data = error.data if isinstance(error.data, dict) else {}
     return failure(
         code,
-        str(data.get("Message") or data.get("message") or "")[:500],
+        str(data.get("Message") or data.get("message") or ""),
         status=error.status_code,
         request_id=error.request_id,
         retry_after=retry_after,
@@ -95,10 +97,10 @@ def _unanswered(error: Exception) -> CloudFailure:
 def _check_envelope(body: Any) -> None:
     success = getattr(body, "success", None)
     code = str(getattr(body, "code", None) or "200")
-    if success is False or (success is None and code not in ("200", "OK", "success")):
+    if success is not True and (success is not None or code not in ("200", "OK", "success")):
         raise failure(
             code if code != "200" else "UnknownError",
-            str(getattr(body, "message", "") or "")[:500],
+            str(getattr(body, "message", "") or ""),
             status=200,
             request_id=getattr(body, "request_id", None),
         )

@@ -10,7 +10,8 @@ import json
 import re
 import threading
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from alibabacloud_sts20150401.client import Client
@@ -20,6 +21,8 @@ from pydantic import SecretStr
 from shared.cloud import sdk
 from shared.cloud.credentials import Credentials
 from shared.cloud.errors import OutcomeUnknown, Refused
+from shared.cloud.times import readable_time
+from shared.lines import one_line
 from shared.log import mask_value
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ _REUSE_UNTIL: Final = timedelta(seconds=60)
 _CACHE_SIZE: Final = 512
 # What STS answers where a trust policy does not let the caller in, an ExternalId at fault included.
 NOT_TRUSTED: Final = frozenset({"NoPermission", "InvalidParameter.ExternalId"})
+_SHOWN_CHARACTERS: Final = 100
 _NOT_A_NAME: Final = re.compile(r"[^A-Za-z0-9.@_-]")
 _ACTIONS: Final[dict[Purpose, dict[str, str]]] = {
     "grant": dict.fromkeys(
@@ -98,6 +102,14 @@ class Role:
         return self.arn.split(":")[3]
 
 
+@dataclass(frozen=True)
+class Introduced:
+    """Whose credentials these are, and the cloud's time, to the second."""
+
+    account_uid: str
+    at: datetime
+
+
 class Sessions:
     """Assumes roles as the function's own role; keeps what it got until shortly before its end.
 
@@ -146,6 +158,23 @@ class Sessions:
             self._kept[key] = (until, credentials)
         return credentials
 
+    def introduced(self) -> Introduced:
+        """Who STS takes us for, and what time it has (GetCallerIdentity). Raises CloudFailure."""
+        client = Client(sdk.config(self._credentials(), self._endpoint, self._region))
+        told: list[str] = []
+
+        def asked(_: Any, options: Any) -> Any:
+            answer = client.get_caller_identity_with_options(options)
+            told.append(str({**(answer.headers or {})}.get("date", "")))
+            return answer
+
+        body = sdk.call(asked, None)
+        try:
+            at = parsedate_to_datetime(told[0])
+        except (TypeError, ValueError):
+            raise OutcomeUnknown("UnreadableTime", "the answer has no date") from None
+        return Introduced(str(body.account_id), at.replace(tzinfo=at.tzinfo or timezone.utc))
+
     def _assumed(self, role: Role, policy: str, name: str) -> tuple[datetime, Credentials]:
         """By the ExternalId that worked last, and by the other one where that is not trusted."""
         if role.external_id_next is None:
@@ -174,7 +203,7 @@ class Sessions:
         request = AssumeRoleRequest(
             role_arn=role.arn,
             role_session_name=name,
-            external_id=external_id.get_secret_value(),
+            external_id=external_id.get_secret_value() or None,
             policy=policy,
             duration_seconds=SESSION_SECONDS,
         )
@@ -185,11 +214,17 @@ def _checked(body: Any, role: Role) -> tuple[datetime, Credentials]:
     given, user = body.credentials, body.assumed_role_user
     if given is None or user is None or not given.access_key_id or not given.access_key_secret:
         raise OutcomeUnknown("EmptyAnswer", "AssumeRole gave no credentials")
+    keys = (given.access_key_id, given.access_key_secret, given.security_token or "")
+    if not all(isinstance(one, str) for one in keys):
+        raise OutcomeUnknown("UnreadableAnswer", "AssumeRole gave what are no credentials")
     if not str(user.arn).startswith(f"acs:ram::{role.account_uid}:"):
-        raise Refused("WrongAccount", f"AssumeRole answered for {user.arn}", status=200)
+        arn = one_line(user.arn, _SHOWN_CHARACTERS)
+        raise Refused("WrongAccount", f"AssumeRole answered for {arn}", status=200)
     mask_value(given.access_key_secret)
     mask_value(given.security_token or "")
-    until = datetime.strptime(given.expiration, "%Y-%m-%dT%H:%M:%S%z")
+    until = readable_time(given.expiration)
+    if until is None:
+        raise OutcomeUnknown("UnreadableTime", "the credentials' end cannot be read")
     return until, Credentials(
         access_key_id=given.access_key_id,
         access_key_secret=SecretStr(given.access_key_secret),

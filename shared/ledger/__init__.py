@@ -7,9 +7,10 @@ key or a due time, so that a store without transactions across rows can stand be
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from shared.audit import Book
+from shared.authorization import State
 from shared.contract import AuthorizationId, Bundle, Model, Outcome, Request, Result
 from shared.turns import TurnBook
 
@@ -43,6 +44,35 @@ class ResultRecord(Model):
     result: Result
     request_id: str
     published_at: datetime | None = None
+
+
+class Wanted(Model):
+    """Which authorizations are looked for; what is not given picks none out.
+
+    Args:
+        ecr_ids: On one of these ECRs.
+        accounts: Of one of these accounts B.
+        instance_id: Of this instance.
+        state: That stand so.
+        ends_before: Whose last lease ends before this time.
+    """
+
+    ecr_ids: tuple[str, ...] | None = None
+    accounts: tuple[str, ...] | None = None
+    instance_id: str | None = None
+    state: State | None = None
+    ends_before: datetime | None = None
+
+
+class Place(Model):
+    """Where an authorization stands among those found: its key, and its end if it has one."""
+
+    key: str
+    ends_at: datetime | None = None
+
+
+Order = Literal["key", "end"]
+"""By key; or by end, the soonest first, those without an end last."""
 
 
 class LedgerUnavailable(Exception):
@@ -101,6 +131,21 @@ class Ledger(Book, TurnBook, Protocol):
             after: The last key of the page before, or an empty string.
             limit: How many at most.
         """
+
+    def search(
+        self, wanted: Wanted, limit: int, after: Place | None = None, order: Order = "key"
+    ) -> list[tuple[Place, Authorization | None]]:
+        """Those that are looked for, each with its place; None for one that cannot be read.
+
+        Args:
+            wanted: Which.
+            limit: How many at most.
+            after: The place of the last one of the page before, in the same order.
+            order: In which order.
+        """
+
+    def count(self, wanted: Wanted) -> int:
+        """How many authorizations are looked for."""
 
     def note(self, key: str) -> tuple[str, int] | None:
         """What is noted under a key, and its version: the state of the clean-up, its reports."""

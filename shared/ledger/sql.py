@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -34,29 +34,37 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from shared.audit import Entry
 from shared.authorization import Authorization
 from shared.contract import AuthorizationId, Result
-from shared.ledger import LedgerUnavailable, RequestRecord, ResultRecord
-from shared.ledger.schema import check, migrate
+from shared.ledger import LedgerUnavailable, Place, RequestRecord, ResultRecord
+from shared.ledger.schema import (
+    EPOCH,
+    MICROSECOND,
+    NO_END,
+    PROJECTED,
+    check,
+    columns_of,
+    migrate,
+)
+from shared.log import mask_value
 from shared.turns import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sqlalchemy import Connection, Engine, Select
+    from sqlalchemy import URL, ColumnElement, Connection, Engine, Select
 
     from shared.contract import Outcome
+    from shared.ledger import Order, Wanted
 
 log = structlog.get_logger()
 
 _WAL_TRIES: Final = 100
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _LAST: Final = "\x7f"
 """Comes after every character of a key."""
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class _Utc(TypeDecorator[datetime]):
@@ -66,10 +74,10 @@ class _Utc(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, _: Any) -> int | None:
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return None if value is None else (value - EPOCH) // MICROSECOND
 
     def process_result_value(self, value: int | None, _: Any) -> datetime | None:
-        return None if value is None else _EPOCH + value * _MICROSECOND
+        return None if value is None else EPOCH + value * MICROSECOND
 
 
 _metadata = MetaData()
@@ -90,6 +98,12 @@ _authorizations = Table(
     Column("version", Integer, nullable=False),
     Column("document", Text, nullable=False),
     Column("due_at", _Utc, index=True),
+    # What is searched for, kept beside the document (`schema.columns_of`).
+    Column("ecr_id", String(64)),
+    Column("instance_id", String(64), index=True),
+    Column("instance_owner_uid", String(16)),
+    Column("state", String(16)),
+    Column("ends_at", BigInteger, nullable=False),
 )
 _results = Table(
     "results",
@@ -155,7 +169,12 @@ _AUTHORIZATION: Final = select(_authorizations.c.document, _authorizations.c.ver
 _REPLACE: Final = (
     update(_authorizations)
     .where(_authorizations.c.key == bindparam("of"), _authorizations.c.version == bindparam("old"))
-    .values(version=bindparam("new"), document=bindparam("content"), due_at=bindparam("due"))
+    .values(
+        version=bindparam("new"),
+        document=bindparam("content"),
+        due_at=bindparam("due"),
+        **{name: bindparam(f"in_{name}") for name in PROJECTED},
+    )
 )
 _DUE: Final = (
     select(_authorizations.c.key)
@@ -172,6 +191,7 @@ _PAGE: Final = (
     .order_by(_authorizations.c.key)
     .limit(bindparam("most"))
 )
+_FOUND: Final = select(_authorizations.c.key, _authorizations.c.ends_at, _authorizations.c.document)
 _NOTE: Final = select(_notes.c.document, _notes.c.version).where(_notes.c.key == bindparam("of"))
 _NOTES: Final = (
     select(_notes.c.key, _notes.c.document)
@@ -235,6 +255,10 @@ class SqlLedger:
     """
 
     def __init__(self, url: str, *, as_it_is: bool = False) -> None:
+        password = password_of(url)
+        if password:
+            mask_value(url, always=True)
+            mask_value(password, always=True)
         self._engine = _engine(url)
         try:
             with _available():
@@ -281,7 +305,7 @@ class SqlLedger:
 
         One that cannot be read is logged, and cuts no page short.
         """
-        at, last = (after.received_at, after.request.request_id) if after else (_EPOCH, "")
+        at, last = (after.received_at, after.request.request_id) if after else (EPOCH, "")
         found: list[RequestRecord] = []
         while (left := limit - len(found)) > 0:
             given = {"old": before, "most": left, "at": at, "id": last}
@@ -305,8 +329,9 @@ class SqlLedger:
         """Update if `version` is still the record's (0: put if absent); False where it is not."""
         document = record.model_dump_json(exclude_defaults=True)
         key, due_at = record.id.key, record.due_at
+        columns = columns_of(record)
         if version == 0:
-            row = {"key": key, "version": 1, "document": document, "due_at": due_at}
+            row = {"key": key, "version": 1, "document": document, "due_at": due_at, **columns}
             return self._inserted(_authorizations, row)
         change = {
             "of": key,
@@ -314,6 +339,7 @@ class SqlLedger:
             "new": version + 1,
             "content": document,
             "due": due_at,
+            **{f"in_{name}": value for name, value in columns.items()},
         }
         return self._replaced(_REPLACE, change)
 
@@ -331,6 +357,28 @@ class SqlLedger:
         with self._connection() as connection:
             rows = connection.execute(_PAGE, given).all()
         return [(row.key, _authorization(row.document)) for row in rows]
+
+    def search(
+        self, wanted: Wanted, limit: int, after: Place | None = None, order: Order = "key"
+    ) -> list[tuple[Place, Authorization | None]]:
+        """Those that are looked for, each with its place; None for one that cannot be read."""
+        columns: tuple[Column[Any], ...] = (_authorizations.c.key,)
+        place: tuple[Any, ...] = (after.key,) if after else ()
+        if order == "end":
+            columns = (_authorizations.c.ends_at, *columns)
+            place = (_end(after.ends_at), *place) if after else ()
+        query = _FOUND.where(*_fitting(wanted))
+        if place:
+            query = query.where(tuple_(*columns) > tuple_(*place))
+        with self._connection() as connection:
+            rows = connection.execute(query.order_by(*columns).limit(limit)).all()
+        return [(_place(row), _authorization(row.document)) for row in rows]
+
+    def count(self, wanted: Wanted) -> int:
+        """How many authorizations are looked for."""
+        query = select(func.count()).select_from(_authorizations).where(*_fitting(wanted))
+        with self._connection() as connection:
+            return int(connection.scalar(query) or 0)
 
     # Notes of the clean-up -----------------------------------------------------------------------
 
@@ -487,6 +535,29 @@ def _authorization(document: str) -> Authorization | None:
         return None
 
 
+def _fitting(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+    table = _authorizations.c
+    if wanted.ecr_ids is not None:
+        yield table.ecr_id.in_(wanted.ecr_ids)
+    if wanted.accounts is not None:
+        yield table.instance_owner_uid.in_(wanted.accounts)
+    if wanted.instance_id is not None:
+        yield table.instance_id == wanted.instance_id
+    if wanted.state is not None:
+        yield table.state == wanted.state
+    if wanted.ends_before is not None:
+        yield table.ends_at < _end(wanted.ends_before)
+
+
+def _place(row: Any) -> Place:
+    known = None if row.ends_at == NO_END else EPOCH + row.ends_at * MICROSECOND
+    return Place(key=row.key, ends_at=known)
+
+
+def _end(ends_at: datetime | None) -> int:
+    return NO_END if ends_at is None else (ends_at - EPOCH) // MICROSECOND
+
+
 def _entry(row: Any) -> Entry:
     """The entry; one that cannot be read is told by what its row says, and is never whole."""
     try:
@@ -512,7 +583,7 @@ def _engine(url: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         return engine
     return create_engine(
-        make_url(url).set(drivername="postgresql+psycopg"),
+        _parsed(url).set(drivername="postgresql+psycopg"),
         isolation_level="AUTOCOMMIT",
         pool_pre_ping=True,  # an instance that was frozen finds its connections dead
         pool_size=8,
@@ -526,6 +597,21 @@ def _engine(url: str) -> Engine:
             "tcp_user_timeout": 15000,
         },
     )
+
+
+def password_of(url: str) -> str:
+    """The password in a database's URL; empty where there is none, or it is no URL."""
+    try:
+        return str(make_url(url).password or "")
+    except (ArgumentError, ValueError):
+        return ""
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError):  # whose words may hold a part of the password
+        raise LedgerUnavailable("LEDGER_URL is no database's URL") from None
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

@@ -6,9 +6,9 @@ import unicodedata
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from shared.registry.model import Account, Registry
+    from shared.registry.model import Account, Registry, Scope
 
 Place = tuple[str | int, ...]
 
@@ -35,13 +35,21 @@ def contradictions(registry: Registry) -> Iterator[tuple[Place, str]]:
         names[alike] = uid
         yield from _allowed(registry, account, place)
     yield from _scopes(registry)
+    console = registry.senders.get("console")
+    if console is not None and console.mapping is not None:
+        yield ("senders", "console", "mapping"), "is not for the console: it asks in our own words"
     for number, freeze in enumerate(registry.cleanup.freezes):
         if freeze.until <= freeze.since:
             yield ("cleanup", "freezes", number, "until"), "is not after since"
 
 
 def _scopes(registry: Registry) -> Iterator[tuple[Place, str]]:
-    for kind, scopes in (("senders", registry.senders), ("readers", registry.readers)):
+    kinds: dict[str, Mapping[str, Scope]] = {
+        "senders": registry.senders,
+        "readers": registry.readers,
+        "console": registry.console,
+    }
+    for kind, scopes in kinds.items():
         for name, scope in scopes.items():
             yield from _unknown((kind, name, "accounts"), scope.accounts, registry.accounts)
             yield from _unknown((kind, name, "ecrs"), scope.ecrs, registry.ecrs)

@@ -159,6 +159,16 @@ class Reader(Scope):
         return tuple(value) if isinstance(value, list) else value
 
 
+class ConsoleRole(Scope):
+    """What people may do in the console who have a value of the sign-in's roles claim.
+
+    Args:
+        may: `view` what is in the scope; `act`: also ask for renewals and revokes there.
+    """
+
+    may: Literal["view", "act"]
+
+
 class Chat(Model):
     """A chat that is told of results; its URL is a secret and comes from the environment.
 
@@ -179,6 +189,12 @@ class Chat(Model):
         return tuple(value) if isinstance(value, list) else value
 
 
+class Doctor(Model):
+    """How often the accounts B are examined by the timer; null: only when `ecrauth doctor` asks."""
+
+    every_hours: Annotated[int, Field(ge=1, le=8760)] | None = None
+
+
 class Registry(Model):
     """registry.yaml, checked."""
 
@@ -187,7 +203,9 @@ class Registry(Model):
     senders: dict[Name, Sender] = Field(default_factory=dict)
     readers: dict[Name, Reader] = Field(default_factory=dict)
     chats: dict[Name, Chat] = Field(default_factory=dict)
+    console: dict[Line, ConsoleRole] = Field(default_factory=dict)
     cleanup: Cleanup = Cleanup()
+    doctor: Doctor = Doctor()
 
     def rules(self, of: AuthorizationId) -> CleanupRules:
         """The clean-up's rules for one authorization: the account's before the ECR's before all."""

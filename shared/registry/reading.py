@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import yaml
 from pydantic import ValidationError
 
+from shared import yamlfile
 from shared.registry.contradictions import Contradiction
 from shared.registry.model import Registry
 
@@ -31,29 +30,17 @@ def load(path: Path) -> Registry:
         BadRegistry: The file is missing, too large, not YAML, or breaks a rule; a line for each.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise BadRegistry(f"{path.name} is larger than {MAX_BYTES} bytes")
-        text = path.read_text("utf-8")
-        _check_letters(text, path.name)
-        document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 -- it is a SafeLoader
-    except OSError as error:
-        raise BadRegistry(f"{path.name} cannot be read: {error.strerror}") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        raise BadRegistry(
-            f"{path.name}:{line}: not the YAML it should be: {error.problem}"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRegistry(f"{path.name} is not the YAML it should be: {error}") from None
+        file = yamlfile.read(path, MAX_BYTES)
+    except yamlfile.BadYaml as error:
+        raise BadRegistry(str(error)) from None
     try:
-        return Registry.model_validate(document)
+        return Registry.model_validate(file.document)
     except ValidationError as error:
-        faults = _faults(error)
-        root = yaml.compose(text, Loader=_StrictLoader)
+        faults = _faults(error)[:_MOST_FAULTS]
+        shown = file.lines([place for place, _ in faults])
         lines = [
-            f"{path.name}:{_line(root, place)}: {'.'.join(map(str, place)) or 'registry'}: {reason}"
-            for place, reason in faults[:_MOST_FAULTS]
+            f"{file.name}:{line}: {'.'.join(map(str, place)) or 'registry'}: {reason}"
+            for line, (place, reason) in zip(shown, faults, strict=True)
         ]
         raise BadRegistry("\n".join(lines)) from None
 
@@ -68,63 +55,3 @@ def _faults(error: ValidationError) -> list[tuple[Place, str]]:
         else:
             found.append((fault["loc"], fault["msg"]))
     return found
-
-
-def _check_letters(text: str, name: str) -> None:
-    """Raises BadRegistry for what a reader cannot see or takes for something else.
-
-    That is control characters, marks that turn the direction of writing, spaces that are none.
-    """
-    for number, line in enumerate(text.split("\n"), 1):
-        for letter in line.removesuffix("\r"):
-            kind = unicodedata.category(letter)
-            if kind[0] == "C" or (kind[0] == "Z" and letter != " "):
-                raise BadRegistry(f"{name}:{number}: U+{ord(letter):04X} has no place here")
-
-
-def _line(node: Any, place: Place) -> int:
-    """The line of the innermost part of `place` that the file has."""
-    line = 1
-    for part in place:
-        if isinstance(node, yaml.MappingNode):
-            found = [pair for pair in node.value if pair[0].value == str(part)]
-            if not found:
-                break
-            line, node = found[0][0].start_mark.line + 1, found[0][1]
-        elif (
-            isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value)
-        ):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-        else:
-            break
-    return int(line)
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML without aliases (no bombs), merges, and keys given twice (no silent winner)."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(
-                None,
-                None,
-                "aliases are not allowed",
-                self.peek_event().start_mark,  # type: ignore[no-untyped-call]
-            )
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(
-                    None, None, "merges are not allowed", key_node.start_mark
-                )
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key!r} is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import json
 import time
+from base64 import b64encode
 from copy import deepcopy
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from functions.attach import handler as attach
 from functions.authorize import handler as authorize
 from functions.cleanup import handler as cleanup
+from functions.intake import handler as intake
+from functions.notify import handler as notify
 from localcloud import worldfile
 from localcloud.behaviour import Behaviour, Switches
 from localcloud.clock import VirtualClock
@@ -26,6 +30,8 @@ from localcloud.server import LocalCloud
 from shared.log import logged
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from typing_extensions import Self
 
     from localcloud.fc import Deployment
@@ -36,12 +42,20 @@ ACCOUNT_A = "1000200030004000"
 ENVIRON = {
     "LEDGER_URL": "sqlite://",
     "EXTERNAL_ID_KEY": "demo-external-id-key-demo-external-id-key",
+    "WEBHOOK_SECRETS": json.dumps(
+        {
+            sender: ["whsec_" + b64encode(f"{sender}-secret-canary".encode()).decode()]
+            for sender in ("network-desk", "payments-desk")
+        }
+    ),
     "CLOUD_SECONDS": "1",
 }
 BUILDERS: dict[str, Any] = {
     "ecr-authorize": authorize.build,
     "ecr-attach": attach.build,
     "ecr-cleanup": cleanup.build,
+    "ecr-intake": intake.build,
+    "ecr-notify": notify.build,
 }
 
 
@@ -60,9 +74,16 @@ def _deployment() -> Deployment:
     return load(ROOT / "s.yaml", ENVIRON)
 
 
-def deployment(ledger_url: str) -> Deployment:
-    """The shipped s.yaml with a ledger of its own: the file is read once in a process."""
+def deployment(ledger_url: str, *, tells: bool) -> Deployment:
+    """The shipped s.yaml with a ledger of its own: the file is read once in a process.
+
+    Args:
+        ledger_url: The ledger.
+        tells: The notify function is deployed, too.
+    """
     found = deepcopy(_deployment())
+    if not tells:
+        del found.resources["notify"]
     for props in found.functions.values():
         props.environmentVariables["LEDGER_URL"] = ledger_url
         for trigger in props.triggers:
@@ -72,15 +93,20 @@ def deployment(ledger_url: str) -> Deployment:
 
 
 class WireSystem:
-    """All functions and the cloud; `settle` moves the time until nothing is left to happen."""
+    """All functions and the cloud; `settle` moves the time until nothing is left to happen.
 
-    def __init__(
+    `tells` is the environment of the notify function, which is left out without one: the platform
+    calls it by a thread, and what follows chance is the order of other functions' steps.
+    """
+
+    def __init__(  # noqa: PLR0913 -- what a test changes about it
         self,
         folder: Path,
         world: World | None = None,
         registry: str | None = None,
         ledger_url: str | None = None,
         start: float | None = None,
+        tells: Mapping[str, str] | None = None,
         **switches: Any,
     ) -> None:
         self.clock = VirtualClock(time.time() if start is None else start)
@@ -90,11 +116,12 @@ class WireSystem:
             self._registry = folder / "registry.yaml"
             self._registry.write_text(registry)
         self.ledger_url = ledger_url or f"sqlite:///{folder}/ledger.db"
+        self._tells = tells
         self._functions: dict[str, Any] = {}
         self._over_at: dict[str, float] = {}
         self._invocations = 0
         functions = Functions(
-            deployment(self.ledger_url),
+            deployment(self.ledger_url, tells=tells is not None),
             account_uid=ACCOUNT_A,
             code=ROOT,
             in_process={name: self._caller(name) for name in BUILDERS},
@@ -117,7 +144,15 @@ class WireSystem:
             self.let_go(name)
 
     def _caller(self, name: str) -> Any:
-        return lambda event: self.invoke(name, event)
+        if name != "ecr-notify":
+            return lambda event: self.invoke(name, event)
+        one = Lock()  # an instance takes one event at a time, and these come by threads
+
+        def call(event: bytes) -> object:
+            with one:
+                return self.invoke(name, event)
+
+        return call
 
     def invoke(self, name: str, event: bytes) -> object:
         """Run the function's instance on an event, in this process."""
@@ -136,7 +171,7 @@ class WireSystem:
         """The function's instance is gone; the next event finds a new one."""
         function = self._functions.pop(name, None)
         if function is not None:
-            function.house.close()
+            getattr(function, "house", function).close()
 
     def built(self, name: str) -> Any:
         """A new instance of the function, with new credentials."""
@@ -149,7 +184,8 @@ class WireSystem:
     def environ(self, name: str) -> dict[str, str]:
         """What s.yaml and the platform give the function, but for its credentials."""
         fc = self.cloud.fc
-        return fc.environment(fc.props(name), None) | {"REGISTRY_FILE": str(self._registry)}
+        given = fc.environment(fc.props(name), None) | {"REGISTRY_FILE": str(self._registry)}
+        return given | (self._tells or {}) if name == "ecr-notify" else given
 
     def now(self) -> datetime:
         """The virtual time."""
@@ -175,6 +211,17 @@ class WireSystem:
         until = self.clock.now() + seconds
         while (due := self.clock.next_due()) is not None and due <= until:
             self.clock.advance(max(0.0, due - self.clock.now()))
+
+    def settle_told(self, seconds: float = 3600) -> None:
+        """The same, and the notify function, which runs by a thread, has come to its end."""
+        until = self.clock.now() + seconds
+        while True:
+            self.settle(until - self.clock.now())
+            if not self.cloud.fc.idle(60):
+                raise AssertionError("the functions do not come to rest")
+            due = self.clock.next_due()
+            if due is None or due > until:
+                return
 
     @property
     def results(self) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import pytest
 from observability.__main__ import read
 from shared.cleanup.findings import SENTENCES
 from shared.cloud import errors
+from shared.intake.problems import STATUS
 from tests.docs.pages import ROOT
 
 TEXT = (ROOT / "docs" / "runbooks.md").read_text()
@@ -38,7 +39,7 @@ def codes_written_out():
                     yield one.value
 
 
-CODES = codes_of_the_cloud() | set(codes_written_out())
+CODES = codes_of_the_cloud() | set(codes_written_out()) | set(STATUS)
 
 
 def test_codes_are_found():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from types import SimpleNamespace
 
@@ -44,6 +45,8 @@ def intake(monkeypatch, tmp_path):
             return given
         return Response(json.dumps(given), content_type="application/json")
 
+    # Where another test has set our logs up, the server's own lines would stand in the output.
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -17,10 +17,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shared.announce import unreadable
 from shared.audit import Trail, verify
-from shared.authorization import Authorization
+from shared.authorization import Authorization, Lease
 from shared.contract import read_request, result
 from shared.converge import Step
-from shared.ledger import LedgerUnavailable, NewerLedger, OlderLedger, RequestRecord, ResultRecord
+from shared.ledger import (
+    LedgerUnavailable,
+    NewerLedger,
+    OlderLedger,
+    RequestRecord,
+    ResultRecord,
+    Wanted,
+)
 from shared.ledger.schema import STEPS, migrate
 from shared.ledger.sql import SqlLedger
 from shared.turns import Turns
@@ -158,6 +165,116 @@ def test_an_authorization_that_cannot_be_read_is_listed_as_such(url, sql_ledger)
         connection.execute(text("UPDATE authorizations SET document = '{'"))
     engine.dispose()
     assert sql_ledger.authorizations("", "", 10) == [(REQUEST.authorization.key, None)]
+
+
+# What is searched for -----------------------------------------------------------------------------
+
+ECRS = ("ecr-aaaa", "ecr-bbbb")
+OWNERS = ("2000300040005000", "3000400050006000")
+
+
+def standing(number):
+    """One of many: in turn waiting, granted, attached, ending, revoked; some end, some do not."""
+    of = REQUEST.authorization.model_copy(
+        update={
+            "ecr_id": ECRS[number % 2],
+            "instance_id": f"vpc-bp1number{number:03}",
+            "instance_owner_uid": OWNERS[number // 2 % 2],
+        }
+    )
+    ends = [NOW + timedelta(days=number), None][number % 3 == 0]
+    ended_at = NOW if number % 5 > 2 else None
+    lease = Lease(id=f"R-{number}", ticket="CHG", since=NOW, expires_at=ends, ended_at=ended_at)
+    record = Authorization(id=of, leases=(lease,))
+    if number % 5 in (1, 2, 3):
+        record = record.with_grant("present")
+    return record.with_association("active") if number % 5 == 2 else record
+
+
+STATES = ("waiting", "granted", "attached", "ending", "revoked")
+
+
+@pytest.fixture
+def filled(ledger):
+    for number in range(40):
+        ledger.put_authorization(standing(number), 0)
+    return ledger
+
+
+def found(ledger, limit=7, order="key", **wanted):
+    """Page by page, all that fit; counted as many as were found."""
+    everything, place = [], None
+    while page := ledger.search(Wanted(**wanted), limit, place, order):
+        everything += [record for _, record in page]
+        place = page[-1][0]
+    assert len(everything) == ledger.count(Wanted(**wanted))
+    return everything
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_each_state_is_found_by_its_word(filled, number):
+    assert standing(number).state == STATES[number]
+    assert {one.state for one in found(filled, state=STATES[number])} == {STATES[number]}
+    assert len(found(filled, state=STATES[number])) == 8
+
+
+def test_all_are_found_in_pages_by_their_key(filled):
+    keys = [one.id.key for one in found(filled)]
+    assert len(keys) == 40
+    assert keys == sorted(keys)
+
+
+def test_what_is_searched_for_narrows_what_is_found(filled):
+    assert {one.id.ecr_id for one in found(filled, ecr_ids=("ecr-aaaa",))} == {"ecr-aaaa"}
+    assert len(found(filled, ecr_ids=ECRS)) == 40
+    assert found(filled, ecr_ids=()) == []
+    assert {one.id.instance_owner_uid for one in found(filled, accounts=OWNERS[:1])} == {OWNERS[0]}
+    (one,) = found(filled, instance_id="vpc-bp1number007")
+    assert one == standing(7)
+    both = found(filled, ecr_ids=("ecr-bbbb",), accounts=OWNERS[1:], state="attached")
+    assert {one.id.instance_id for one in both} == {"vpc-bp1number007", "vpc-bp1number027"}
+
+
+def test_what_ends_soon_is_found_by_its_end_and_what_has_no_end_is_last(filled):
+    soon = found(filled, order="end", ends_before=NOW + timedelta(days=12))
+    assert [one.ends_at for one in soon] == [
+        NOW + timedelta(days=day) for day in (1, 2, 5, 7, 10, 11)
+    ]
+    ends = [one.ends_at for one in found(filled, order="end")]
+    known = [end for end in ends if end is not None]
+    assert ends == sorted(known) + [None] * (40 - len(known))
+
+
+def test_what_is_found_follows_each_change_of_the_record(ledger):
+    record = standing(2)
+    ledger.put_authorization(record, 0)
+    assert len(found(ledger, state="attached")) == 1
+    lease = record.leases[0].model_copy(update={"ended_at": NOW})
+    ledger.put_authorization(record.model_copy(update={"leases": (lease,)}), 1)
+    assert found(ledger, state="attached") == []
+    assert len(found(ledger, state="ending")) == 1
+    assert found(ledger, ends_before=NOW + timedelta(days=999)) == []
+
+
+def test_a_ledger_of_before_there_was_a_search_is_searched_like_any_other(url):
+    engine = create_engine(_driver(url), isolation_level="AUTOCOMMIT")
+    migrate(engine, STEPS[:2])
+    row = 'INSERT INTO authorizations ("key", version, document) VALUES (:key, 1, :document)'
+    with engine.connect() as connection:
+        for number in range(20):
+            record = standing(number)
+            given = {"key": record.id.key, "document": record.model_dump_json()}
+            connection.execute(text(row), given)
+        connection.execute(text(row), {"key": standing(20).id.key, "document": "{"})
+    engine.dispose()
+    ledger = SqlLedger(url)
+    try:
+        assert len(found(ledger, state="attached")) == 4
+        assert len(found(ledger, ends_before=NOW + timedelta(days=12))) == 6
+        assert found(ledger, instance_id="vpc-bp1number020") == [None]
+        assert {one.state for one in found(ledger) if one} == set(STATES)
+    finally:
+        ledger.close()
 
 
 def test_a_request_that_cannot_be_read_cuts_no_page_of_the_unfinished_short(url, sql_ledger):

@@ -10,6 +10,7 @@ import pytest
 from shared.authorization import Lock
 from shared.cloud.errors import failure
 from shared.contract import read_request
+from shared.ledger import RequestRecord
 from simulation.ports import System, request
 
 
@@ -200,6 +201,33 @@ def test_what_giving_up_has_left_to_take_back_is_taken_back_without_a_sweep():
     assert system.ports.outcomes[0] == ("CHG-1001", "failed")
 
 
+@pytest.mark.parametrize("name", ["grant_vpc", "revoke_vpc"])
+@pytest.mark.parametrize("is_on_the_ledger", [True, False])
+def test_what_was_given_up_and_never_told_is_told_when_its_message_comes_again(
+    name, is_on_the_ledger
+):
+    system = System()
+    asked = read_request(request(name))
+    system.workers["requests"].settler.close(asked.authorization, asked.request_id)
+    if is_on_the_ledger:
+        system.ledger.add_request(
+            RequestRecord(
+                request=asked,
+                fingerprint=asked.fingerprint,
+                received_at=system.ports.now,
+                sent_at=system.ports.now,
+            )
+        )
+    for _ in range(2):
+        system.post(request(name))
+        system.run()
+    ids = {event["id"] for event in system.ports.published}
+    assert ids == {f"{asked.request_id}/failed"}
+    assert system.ports.published[0]["data"]["problem"]["code"] == "gave_up"
+    assert system.ledger.request(asked.request_id).outcome == "failed"
+    assert not system.ports.calls.count("grant")
+
+
 def test_what_account_a_attached_by_hand_is_waited_for():
     system = System(by_hand="wait")
     system.post(request("grant_attached_by_hand"))
@@ -229,6 +257,35 @@ def test_what_account_a_attached_by_hand_is_waited_for():
     system.ports.dissociate(None, of, "ecr-assoc-1", "by hand")
     system.run()
     assert system.ports.outcomes[-1] == ("R-2", "revoked")
+
+
+@pytest.mark.parametrize("its_message", ["comes again", "is lost"])
+def test_a_request_whose_answer_was_not_noted_stays_open_no_longer_though_people_are_waited_for(
+    its_message,
+):
+    system, by_hand = System(by_hand="wait"), {"attach": False}
+    for name in ("CHG-1", "CHG-2"):
+        system.post(request("grant_vpc", request_id=name, ticket=name, **by_hand))
+    system.run()
+    of = read_request(request("grant_vpc")).authorization
+    system.ports.associate(None, of, "by hand")
+    system.ports.now += timedelta(minutes=1)
+    system.ports.trouble = once("publish", "before", failure("Timeout"))
+    system.post(request("revoke_vpc", request_id="R-1", lease="CHG-1"))
+    system.run(1, must_drain=False)  # its answer is made: another lease holds
+    waiting = system.ports.queues["requests"]
+    again = waiting.pop()
+    system.post(request("revoke_vpc", request_id="R-2", lease="CHG-2"))
+    system.run(3, must_drain=False)
+    assert system.ledger.authorization(of.key)[0].request("R-1")
+    if its_message == "comes again":
+        waiting.append(again)
+    else:
+        system.ports.now += timedelta(minutes=45)
+        system.sweep.run()
+    system.run(9, must_drain=False)
+    assert ("R-1", "revoked") in system.ports.outcomes
+    assert [one.request_id for one in system.ledger.authorization(of.key)[0].open] == ["R-2"]
 
 
 def test_a_revoke_of_what_is_attached_by_hand_is_refused_where_the_registry_says_so():

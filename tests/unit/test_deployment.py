@@ -17,12 +17,23 @@ TEXT = (ROOT / "s.yaml").read_text()
 
 def test_the_shipped_deployment_is_good():
     deployment = load(ROOT / "s.yaml", ENVIRON)
-    assert set(deployment.functions) == {"ecr-authorize", "ecr-attach", "ecr-cleanup"}
+    assert set(deployment.functions) == {
+        "ecr-authorize",
+        "ecr-attach",
+        "ecr-cleanup",
+        "ecr-intake",
+        "ecr-notify",
+    }
     for props in deployment.functions.values():
         assert props.runtime == "python3.12"
         assert props.timeout < 300
-        assert props.environmentVariables["TIMEOUT_SECONDS"] == str(props.timeout)
         (trigger,) = props.triggers
+        if trigger.triggerType == "http":
+            assert trigger.triggerConfig.methods == ["GET", "POST"]
+            continue
+        if trigger.triggerType == "mns_topic":
+            continue
+        assert props.environmentVariables["TIMEOUT_SECONDS"] == str(props.timeout)
         if trigger.triggerType == "timer":
             continue
         options = trigger.triggerConfig.runOptions
@@ -30,6 +41,18 @@ def test_the_shipped_deployment_is_good():
         assert options.deadLetterQueue.Arn.endswith(
             f"/queues/{props.environmentVariables['DEAD_LETTER_QUEUE']}"
         )
+
+
+def test_answers_that_cannot_be_told_end_where_the_function_puts_its_own():
+    props = load(ROOT / "s.yaml", ENVIRON).functions["ecr-notify"]
+    config = props.asyncInvokeConfig
+    queue = props.environmentVariables["DEAD_LETTER_QUEUE"]
+    assert config.destinationConfig.onFailure.destination.endswith(f":/queues/{queue}/messages")
+    assert config.maxAsyncRetryAttempts == 8
+    (trigger,) = props.triggers
+    assert trigger.triggerConfig.notifyContentFormat == "JSON"
+    assert trigger.sourceArn.endswith(f":/topics/{props.environmentVariables['RESULT_TOPIC']}")
+    assert trigger.invocationRole.endswith(":role/ecr-notify-invocation")
 
 
 def test_the_runtime_can_be_chosen():

@@ -22,7 +22,8 @@ GOOD = {
 }
 # An ARN names its account, and a kind of thing in it; a region may be any.
 ARN = re.compile(
-    r"acs:(mns:cn-hangzhou:(?P<mns>\d{16}):/(queues|topics)/[a-z-]+/messages"
+    r"acs:(mns:cn-hangzhou:(?P<mns>\d{16}):/"
+    r"(queues/[a-z-]+(/messages)?|topics/[a-z-]+/(messages|subscriptions/[a-z-]+))"
     r"|(vpc|expressconnect|expressconnectrouter):\*:(?P<net>\d{16})"
     r":(vpc|virtualborderrouter|expressconnectrouter)/\*"
     r"|fc:cn-hangzhou:(?P<fc>\d{16}):functions/[a-z-]+)"
