@@ -17,7 +17,10 @@ import struct
 import sys
 import time
 import traceback
-from typing import Any
+from typing import Any, Final
+
+END_OF_LOG: Final = "\0end of the invocation's log"
+"""The last that is printed of an invocation, for the reader of the log; no line of the log."""
 
 
 class _Named:
@@ -197,8 +200,10 @@ def main(number: int) -> None:
             _write(connection, {"error": failure.body, "fatal": True})
             return
         event = base64.b64decode(request["event"])
-        _write(connection, _once(handler, [event, context(config, request["request_id"])]))
+        answer = _once(handler, [event, context(config, request["request_id"])])
+        sys.stdout.write(f"{END_OF_LOG}\n")
         sys.stdout.flush()
+        _write(connection, answer)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from localcloud.fc.bootstrap import END_OF_LOG
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 _BOOTSTRAP: Final = Path(__file__).with_name("bootstrap.py")
 _GRACE_SECONDS: Final = 0.5
+_LOG_SECONDS: Final = 1.0
+"""How long an answer waits for the lines that were printed before it."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class Instance:
             errors="replace",
         )
         theirs.close()
+        self._log_read = threading.Event()
         self._reader = threading.Thread(target=self._read_log, args=(log,), daemon=True)
         self._reader.start()
         life = props.instanceLifecycleConfig
@@ -111,6 +116,7 @@ class Instance:
         started = time.monotonic()
         self._connection.settimeout(self._timeout + self._start_up)
         self._start_up = 0
+        self._log_read.clear()
         try:
             self._send(
                 {
@@ -121,6 +127,8 @@ class Instance:
                 }
             )
             answer = self._receive()
+            if answer is not None and not answer.get("fatal", False):
+                self._log_read.wait(_LOG_SECONDS)
         except TimeoutError:
             self.kill()
             seconds = self._timeout
@@ -184,7 +192,11 @@ class Instance:
         stream = self._process.stdout
         with contextlib.suppress(ValueError):
             for line in stream or ():
-                log(line.rstrip("\n"))
+                text, end, _ = line.rstrip("\n").partition(END_OF_LOG)
+                if text or not end:
+                    log(text)
+                if end:
+                    self._log_read.set()
 
     def _send(self, message: dict[str, Any]) -> None:
         raw = json.dumps(message).encode()
