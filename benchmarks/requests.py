@@ -154,10 +154,8 @@ def cloud(folder: Path) -> Iterator[str]:
         for one in range(A_ROUND)
     ]
     for account in world["accounts"]:
-        for holder in [*account.get("roles", []), *account.get("users", [])]:
-            for policy in [*holder["policies"], holder.get("trust", {})]:
-                if "file" in policy:
-                    policy["file"] = str(ROOT / "demo" / policy["file"])
+        for stack in account["stacks"]:
+            stack["template"] = str(ROOT / "demo" / stack["template"])
     # One user stands for both functions' roles: policies cost the cloud time, not the caller.
     everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
     account_a = next(one for one in world["accounts"] if one["uid"] == ACCOUNT_A)
@@ -165,14 +163,17 @@ def cloud(folder: Path) -> Iterator[str]:
         {
             "name": "benchmark",
             "access_keys": [{"id": USER[0], "secret": USER[1]}],
-            "policies": [{"Version": "1", "Statement": [everything]}],
+            "policies": [{"Version": "1", "Statement": [{**everything}]}],
         }
     )
-    trust = account_b["roles"][0]["trust"]
-    trust["file"] = str(folder / "trust.json")
-    document = json.loads((ROOT / "infra" / "policies" / "account-b-trust.json").read_text())
-    document["Statement"][0]["Principal"] = {"RAM": [f"acs:ram::{ACCOUNT_A}:root"]}
-    (folder / "trust.json").write_text(json.dumps(document))
+    external_id = account_b.pop("stacks")[0]["parameters"]["ExternalId"]
+    account_b["roles"] = [
+        {
+            "name": "ecr-authorization",
+            "policies": [{"Version": "1", "Statement": [{**everything}]}],
+            "trust": trusting(external_id),
+        }
+    ]
     path = folder / "world.yaml"
     path.write_text(yaml.safe_dump(world))
     switches = ["quotas=false", "operation_seconds=0"]
@@ -192,6 +193,17 @@ def cloud(folder: Path) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=20)
+
+
+def trusting(external_id: str) -> dict[str, Any]:
+    """The trust of account B's role for any user of account A that has the ExternalId."""
+    statement = {
+        "Effect": "Allow",
+        "Action": "sts:AssumeRole",
+        "Principal": {"RAM": [f"acs:ram::{ACCOUNT_A}:root"]},
+        "Condition": {"StringEquals": {"sts:ExternalId": external_id}},
+    }
+    return {"Version": "1", "Statement": [statement]}
 
 
 def environment(url: str, folder: Path) -> dict[str, str]:
