@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -160,7 +159,9 @@ def _mappings(known: Registry, folder: Path) -> Mapping[str, MapsRequest]:
     named = {name: one.mapping for name, one in known.senders.items() if one.mapping}
     if not named:
         return {}
-    found: dict[str, MapsRequest] = import_module("shared.mapping").load(folder)
+    from shared.mapping import load  # noqa: PLC0415 -- only where a sender needs it
+
+    found: Mapping[str, MapsRequest] = load(folder)
     for sender, mapping in named.items():
         if mapping not in found:
             raise registry.BadRegistry(f"senders.{sender}.mapping: there is no mapping {mapping}")

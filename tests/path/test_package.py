@@ -118,6 +118,12 @@ def test_the_sdk_of_vpcs_is_where_account_b_is_looked_at_and_nowhere_else(dist):
     assert not list(dist.glob("dist/*/Crypto"))
 
 
+def test_the_mappings_are_where_tickets_are_read_and_answered(dist):
+    """Senders may name one in a registry.yaml that this repository does not have."""
+    have = {folder.name for folder in (dist / "dist").iterdir() if (folder / "mappings").is_dir()}
+    assert have == {"ecr-intake", "ecr-notify"}
+
+
 def test_two_packages_of_one_function_are_equal(dist, tmp_path):
     function = functions(ROOT / "s.yaml")[1]
     again = build(function, materials(SITE, RUNTIME, None), tmp_path / "again")
