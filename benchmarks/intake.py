@@ -9,11 +9,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
-import re
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from base64 import b64encode
@@ -30,6 +25,7 @@ from mns.account import Account
 from mns.queue import Message
 from standardwebhooks.webhooks import Webhook
 
+from benchmarks.served import served
 from benchmarks.table import ROOT, Row
 from functions.intake import handler as intake
 from shared.log import logged
@@ -208,27 +204,11 @@ def _running(folder: Path) -> Iterator[str]:
         if props["functionName"] == "ecr-intake":
             props["environmentVariables"]["REGISTRY_FILE"] = str(folder / "registry.yaml")
     (folder / "s.yaml").write_text(yaml.safe_dump(deployment))
-    command = ("up", "--world", str(ROOT / "demo" / "world.yaml"), "--port", "0")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "localcloud", *command, "--s-yaml", str(folder / "s.yaml"),
-         "--code", str(ROOT)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={
-            **os.environ,
-            "PYTHONUNBUFFERED": "1",
-            "LEDGER_URL": f"sqlite:///{folder}/http.db",
-            "EXTERNAL_ID_KEY": "demo-external-id-key-demo-external-id-key",
-            "WEBHOOK_SECRETS": json.dumps({"network-desk": [SECRET]}),
-        },
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
-        assert found is not None
-        yield found.group()
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
+    options = ("--s-yaml", str(folder / "s.yaml"), "--code", str(ROOT))
+    environ = {
+        "LEDGER_URL": f"sqlite:///{folder}/http.db",
+        "EXTERNAL_ID_KEY": "demo-external-id-key-demo-external-id-key",
+        "WEBHOOK_SECRETS": json.dumps({"network-desk": [SECRET]}),
+    }
+    with served(ROOT / "demo" / "world.yaml", *options, environ=environ) as url:
+        yield url

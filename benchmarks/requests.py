@@ -8,11 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
-import re
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -26,6 +21,7 @@ import requests
 import yaml
 
 from benchmarks.bare import Bare
+from benchmarks.served import served
 from benchmarks.table import ROOT, Row
 from functions.attach import handler as attach
 from functions.authorize import handler as authorize
@@ -178,21 +174,8 @@ def cloud(folder: Path) -> Iterator[str]:
     path.write_text(yaml.safe_dump(world))
     switches = ["quotas=false", "operation_seconds=0"]
     options = [word for one in switches for word in ("--switch", one)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "localcloud", "up", "--world", str(path), "--port", "0", *options],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-    try:
-        assert process.stdout is not None
-        found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
-        assert found is not None
-        yield found.group()
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=20)
+    with served(path, *options) as url:
+        yield url
 
 
 def trusting(external_id: str) -> dict[str, Any]:

@@ -197,7 +197,7 @@ class Asking:
         """A refusal in the place of a page."""
         if refusal.code == "not_found":
             return self.message(Told("not_found", HTTPStatus.NOT_FOUND))
-        status = HTTPStatus(STATUS.get(refusal.code, (422, ""))[0])
+        status = _status(refusal)
         title = self.words("title_refused")
         lines = self._why(refusal)
         return self._page("message", status, title=title, lines=lines, link=None, is_bad=True)
@@ -211,7 +211,7 @@ class Asking:
     ) -> Response:
         problem, status = None, HTTPStatus.OK
         if refusal is not None:
-            status = HTTPStatus(STATUS.get(refusal.code, (422, ""))[0])
+            status = _status(refusal)
             problem = (*self._why(refusal), refusal.code)
         ecr = self.door.registry.ecrs.get(of.record.id.ecr_id)
         return self._page(
@@ -310,6 +310,10 @@ class Asking:
         if len(fields) < len(pairs):
             raise NotOurForm("a field comes twice")
         return fields
+
+
+def _status(refusal: Refusal) -> HTTPStatus:
+    return HTTPStatus(STATUS.get(refusal.code, (422, ""))[0])
 
 
 def _created(record: Authorization) -> datetime | None:
