@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.console.door import ConsoleDoor
-    from shared.intake.posting import MapsRequest
+    from shared.mapping import Mapping as Mapped
     from shared.registry import Registry
 
 
@@ -75,6 +75,7 @@ class IntakeHouse:
         senders = self.registry.senders.keys() - {console.SENDER}
         webhooks = Webhooks(self.settings.webhook_secrets, senders, now)
         mappings = _mappings(self.registry, Path(self.settings.mappings_folder))
+        systems = frozenset(name for name, one in mappings.items() if one.tells is not None)
         self.ledger = SqlLedger(self.settings.ledger_url.get_secret_value())
         place = {"region": self.settings.region, "account": self.settings.account_uid}
         self.messages = Messages(endpoint("MNS", environ, **place), self.credentials)
@@ -84,6 +85,7 @@ class IntakeHouse:
                 ledger=self.ledger,
                 registry=self.registry,
                 mappings=mappings,
+                systems=systems,
                 send=self.messages.send,
                 queue=self.settings.request_queue,
                 now=now,
@@ -150,18 +152,18 @@ def _mask(environ: Mapping[str, str]) -> None:
         pass  # told when they are used
 
 
-def _mappings(known: Registry, folder: Path) -> Mapping[str, MapsRequest]:
-    """The mappings that the senders name; nothing is imported where none does.
+def _mappings(known: Registry, folder: Path) -> Mapping[str, Mapped]:
+    """The mappings; nothing is imported where no sender has one or may be answered.
 
     Raises:
         BadRegistry: A sender's mapping is not there.
     """
     named = {name: one.mapping for name, one in known.senders.items() if one.mapping}
-    if not named:
+    if not named and not any(one.callback_hosts for one in known.senders.values()):
         return {}
     from shared.mapping import load  # noqa: PLC0415 -- only where a sender needs it
 
-    found: Mapping[str, MapsRequest] = load(folder)
+    found = load(folder)
     for sender, mapping in named.items():
         if mapping not in found:
             raise registry.BadRegistry(f"senders.{sender}.mapping: there is no mapping {mapping}")

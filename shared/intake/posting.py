@@ -34,7 +34,7 @@ from shared.intake.models import Accepted, Again, Cancellation, Renewal
 from shared.intake.problems import Refusal, not_found
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from shared.contract import Problem
     from shared.inbox import Send
@@ -87,6 +87,7 @@ class Posting:
         ledger: Where they are noted.
         registry: Who may ask for what.
         mappings: How payloads are read, by name.
+        systems: The mappings that have an answer: what a callback's `system` may be.
         send: Puts a message on a queue.
         queue: The request queue's name.
         now: The clock, UTC.
@@ -95,6 +96,7 @@ class Posting:
     ledger: Ledger
     registry: Registry
     mappings: Mapping[str, MapsRequest]
+    systems: Collection[str]
     send: Send
     queue: str
     now: Callable[[], datetime]
@@ -201,7 +203,7 @@ class Posting:
             document = read(sender)
             given = [field for field in _OURS if field in document]
             if given:
-                raise BadMessage(f"{', '.join(given)}: not to be given")
+                raise BadMessage(f"{', '.join(given)}: not to be given, it is filled in here")
             callback = document.get("callback")
             if isinstance(callback, dict):
                 document = {**document, "callback": {"language": sender.language, **callback}}
@@ -242,6 +244,19 @@ class Posting:
         if bad and (spoils_all or len(bad) == len(found)):
             log.info("request_refused", request_id=asked.request_id, code=bad[0].code)
             raise Refusal.of(bad[0])
+        self._check_system(asked)
+
+    def _check_system(self, asked: Request | Bundle) -> None:
+        """Refusal where no mapping has an answer for the system that is to be told."""
+        if asked.callback is None or asked.callback.system in self.systems:
+            return
+        log.info("request_refused", request_id=asked.request_id, code="callback_system_unknown")
+        known = ", ".join(sorted(self.systems))
+        raise Refusal(
+            "callback_system_unknown",
+            "callback.system names no mapping that has an answer.",
+            f"Give one of: {known}. Or have the network team add a mapping of that name.",
+        )
 
     def _refusal(self, request: Request, now: datetime) -> Problem | None:
         known = self.ledger.authorization(request.authorization.key)

@@ -30,6 +30,7 @@ STATUS: Final[dict[str, tuple[int, str]]] = {
     "too_large": (413, "The body is too large"),
     "url_too_long": (414, "The URL is too long"),
     "malformed": (422, "The body is no request"),
+    "callback_system_unknown": (422, "The callback's system is not known"),
     "not_a_grant": (422, "The request is no grant"),
     "rate_limited": (429, "Too many requests"),
     "headers_too_long": (431, "The headers are too long"),

@@ -23,6 +23,7 @@ _POSTED: Final = (
     "request_id_reused",
     "webhook_id_reused",
     "malformed",
+    "callback_system_unknown",
     "rate_limited",
     "queue_unavailable",
 )

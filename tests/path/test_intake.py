@@ -18,6 +18,7 @@ from localcloud.behaviour import Fault
 from shared.intake import openapi
 from shared.intake.routes import ROUTES
 from shared.log import captured
+from simulation.wire.system import ROOT
 from tests.path.intake_client import BUNDLE, GRANT, SECRETS, TOKENS, Door, opened
 
 Validator = extend(Draft202012Validator, {"pattern": lambda *_: ()})
@@ -123,6 +124,20 @@ def test_what_the_registry_refuses_for_good_is_refused_here_and_calls_nothing(sy
     assert door.queued() == []
     assert len(system.cloud.journal) == before
     assert door.get("/requests/CHG-2").status_code == 404  # it leaves nothing behind
+
+
+def test_a_callback_is_taken_where_a_mapping_answers_its_system_and_only_there(system, door):
+    callback = {"url": "https://payments.example.com/CHG-1001", "system": "slak"}
+    refused = door.post({**GRANT, "callback": callback}, sender="payments-desk")
+    assert (refused.status_code, refused.json()["code"]) == (422, "callback_system_unknown")
+    answering = [path.stem for path in (ROOT / "mappings").glob("*.yaml")]  # all of them do
+    assert all(name in refused.json()["remedy"] for name in answering)
+    assert door.queued() == []
+    assert door.get("/requests/CHG-1001").status_code == 404
+    taken = {**GRANT, "callback": {**callback, "system": "slack"}}
+    assert door.post(taken, sender="payments-desk").status_code == 202
+    (message,) = system.cloud.mns.queue("1000200030004000", "ecr-requests").peek(9)
+    assert json.loads(message.body)["callback"] == {**callback, "system": "slack", "language": "en"}
 
 
 @pytest.mark.parametrize(

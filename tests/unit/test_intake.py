@@ -18,6 +18,7 @@ from werkzeug.wrappers import Response
 from functions.intake import handler as intake
 from functions.intake import wiring
 from functions.intake.event import NotHttp, request_of, struct
+from shared import mapping, registry
 from shared.announce import owed, unreadable
 from shared.authorization import Authorization, Lease, OpenRequest, Reserved
 from shared.cloud.errors import failure
@@ -25,10 +26,12 @@ from shared.contract import MAX_MESSAGE_BYTES, Result, read_bundle, read_request
 from shared.intake import openapi, pace, problems
 from shared.intake.door import problem
 from shared.intake.page import page
+from shared.intake.posting import Posting
 from shared.intake.problems import STATUS, Refusal
 from shared.intake.readers import reader_of
 from shared.intake.routes import ROUTES
 from shared.intake.status import Known, status
+from shared.intake.webhooks import Signed
 from shared.ledger import LedgerUnavailable, RequestRecord, ResultRecord
 from shared.log import captured
 from shared.policy import VBR_STEPS
@@ -336,6 +339,106 @@ def test_a_bundle_is_told_with_each_of_its_parts():
     assert found.next.message == "1 of 2 instances have their answer."
     assert [one.state for one in found.parts] == ["rejected", "waiting"]
     assert [one.code for one in found.parts] == ["malformed", None]
+
+
+# What is posted -----------------------------------------------------------------------------------
+
+PLAIN = json.loads((ROOT / "events/requests/grant_vpc.json").read_text())
+CALLBACK = {"url": "https://desk.example.com/CHG-1001", "system": "plain"}
+MAPPINGS = mapping.load(ROOT / "mappings")
+
+
+def posted(document, take="ask", **sender):
+    """What a sender's post puts on the queue. Raises Refusal."""
+    given = {"accounts": "all", "ecrs": "all", "callback_hosts": ["desk.example.com"], **sender}
+    known = registry.load(ROOT / "registry.yaml")
+    known = known.model_copy(update={"senders": {"desk": registry.Sender(**given)}})
+    sent = []
+    ledger = MemoryLedger()
+    posting = Posting(
+        ledger=ledger,
+        registry=known,
+        mappings=MAPPINGS,
+        systems={"jira", "plain", "servicenow"},
+        send=lambda queue, body: sent.append((queue, json.loads(body))),
+        queue="ecr-requests",
+        now=lambda: NOW,
+    )
+    if take != "ask":
+        ledger.add_request(received(REQUEST))
+    path = () if take == "ask" else (REQUEST.request_id,)
+    try:
+        getattr(posting, take)(Signed("desk", "msg_1"), json.dumps(document).encode(), *path)
+    except Refusal:
+        assert sent == []
+        raise
+    ((queue, body),) = sent
+    assert queue == "ecr-requests"
+    return body
+
+
+def refusal_of(document, take="ask", **sender):
+    with pytest.raises(Refusal) as refused:
+        posted(document, take, **sender)
+    return refused.value
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_where_a_request_says_no_language_it_is_its_senders(language):
+    asked = {**PLAIN, "callback": CALLBACK}
+    assert posted(asked, language=language)["callback"] == {**CALLBACK, "language": language}
+    renewal = {"request_id": "CHG-2", "ticket": "CHG-2", "expires_at": "2027-01-01T00:00:00Z"}
+    renewal["callback"] = CALLBACK
+    assert posted(renewal, "renew", language=language)["callback"]["language"] == language
+
+
+def test_the_language_that_a_request_says_is_above_its_senders():
+    for said, senders in (("en", "zh"), ("zh", "en")):
+        asked = {**PLAIN, "callback": {**CALLBACK, "language": said}}
+        assert posted(asked, language=senders)["callback"]["language"] == said
+
+
+def test_a_request_without_a_callback_gets_none_for_its_senders_language():
+    assert "callback" not in posted(PLAIN, language="zh")
+
+
+@pytest.mark.parametrize("ticket", ["servicenow_grant", "jira_grant"])
+def test_a_ticket_that_is_mapped_and_says_no_language_has_its_senders(ticket):
+    system = ticket.partition("_")[0]
+    payload = json.loads((ROOT / f"events/tickets/{ticket}.json").read_text())
+    hosts = [payload["callback_url"].split("/")[2]]
+    given = {"mapping": system, "callback_hosts": hosts, "language": "zh"}
+    posts = {**payload, "callback_language": "en"}
+    assert posted(posts, **given)["callback"]["language"] == "en"
+    del posts["callback_language"]
+    assert posted(posts, **given)["callback"]["language"] == "zh"
+
+
+@pytest.mark.parametrize("take", ["ask", "renew", "cancel"])
+def test_a_callback_to_a_system_that_nothing_can_be_told_to_is_refused(take):
+    asked = PLAIN if take == "ask" else {"request_id": "CHG-2", "ticket": "CHG-2"}
+    if take == "renew":
+        asked = {**asked, "expires_at": "2027-01-01T00:00:00Z"}
+    assert posted({**asked, "callback": CALLBACK}, take)["callback"]["system"] == "plain"
+    bad = refusal_of({**asked, "callback": {**CALLBACK, "system": "remedy-desk"}}, take)
+    assert (bad.code, bad.details(None).status) == ("callback_system_unknown", 422)
+    assert "jira, plain, servicenow" in bad.remedy
+    assert "remedy-desk" not in bad.detail + bad.remedy
+
+
+def test_a_part_of_a_bundle_and_a_sender_are_nobodys_to_post():
+    renewal = {"request_id": "CHG-2", "ticket": "CHG-2", "expires_at": "2027-01-01T00:00:00Z"}
+    ending = {"request_id": "CHG-2", "ticket": "CHG-2"}
+    for field, value in (("part_of", "CHG-9"), ("part_of", None), ("sender", "desk")):
+        for take, asked in (("ask", PLAIN), ("renew", renewal), ("cancel", ending)):
+            bad = refusal_of({**asked, field: value}, take)
+            assert (bad.code, bad.details(None).status) == ("malformed", 422)
+            assert field in bad.detail
+            assert bad.remedy
+    bundle = json.loads((ROOT / "events/requests/grant_bundle.json").read_text())
+    assert refusal_of({**bundle, "part_of": "CHG-9"}).code == "malformed"
+    bundle["instances"][0]["part_of"] = "CHG-9"
+    assert refusal_of(bundle).code == "malformed"
 
 
 # The start ----------------------------------------------------------------------------------------
