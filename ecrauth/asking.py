@@ -110,13 +110,33 @@ def again(known: Request | Bundle, what: str, fields: Fields) -> dict[str, Any]:
     return made
 
 
-def mapped(mapping: str, payload: dict[str, Any]) -> dict[str, Any]:
-    """The request or bundle that a ticketing system's payload is. Raises Failed, BadMessage."""
-    found = import_module("shared.mapping").load(Path("mappings"))
-    if mapping not in found:
-        names = ", ".join(sorted(found))
-        raise Failed(f"there is no mapping {mapping!r:.40}", f"one of: {names}", Exit.USAGE)
-    made: dict[str, Any] = found[mapping].request(payload)
+def mapped(folder: str, name: str, payload: dict[str, Any]) -> dict[str, Any]:
+    """The request or bundle that a ticketing system's payload is.
+
+    Args:
+        folder: The mappings.
+        name: The one of that system.
+        payload: What it posts.
+
+    Raises:
+        Failed: There is no such mapping, or it makes no request of the payload: each field at
+            fault, with its expression; what was found there is not repeated.
+    """
+    from shared.contract import BadMessage
+
+    mappings = import_module("shared.mapping")
+    try:
+        found = mappings.load(Path(folder))
+    except mappings.BadMapping as bad:
+        raise Failed(bad, "set MAPPINGS_FOLDER to where the mappings are") from None
+    asking = sorted(one.name for one in found.values() if one.asks is not None)
+    if name not in asking:
+        what = f"no mapping {name!r:.40} reads tickets"
+        raise Failed(what, f"one of: {', '.join(asking)}", Exit.USAGE)
+    try:
+        made: dict[str, Any] = found[name].request(payload)
+    except BadMessage as bad:
+        raise Failed(bad, f"mend the ticket, or mappings/{name}.yaml") from None
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode, urlsplit
@@ -20,6 +21,7 @@ _CONNECT_SECONDS: Final = 5.0
 _READ_SECONDS: Final = 30.0
 _LARGEST: Final = 4 * 1024 * 1024
 _NOT_FOUND: Final = 404
+_PATH: Final = re.compile(r"(/[A-Za-z0-9_-]+)*/?")
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -117,7 +119,9 @@ def _object(raw: bytes) -> dict[str, Any]:
             document = None
         if isinstance(document, dict):
             return document
-    raise Failed("what answers is no intake", "ECRAUTH_URL is the function's own URL, without path")
+    raise Failed(
+        "what answers is no intake", "ECRAUTH_URL is the function's own URL, without /requests"
+    )
 
 
 def _refused(status: int, raw: bytes) -> Failed:
@@ -137,11 +141,15 @@ def _refused(status: int, raw: bytes) -> Failed:
 
 
 def _checked(url: str) -> str:
-    """The URL, where a secret may be sent to it: https, or loopback."""
+    """The URL, where a secret may be sent to it: https, or loopback. A gateway's has a path."""
     from shared.cloud.endpoints import BadEndpoint, checked
 
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
     try:
-        return checked(url)
+        if not _PATH.fullmatch(slash + path):
+            raise BadEndpoint("not a path")
+        return checked(f"{scheme}://{host}") + slash + path.rstrip("/")
     except BadEndpoint:
         what = "ECRAUTH_URL is not to be used"
         raise Failed(what, "give https://HOST; plain http only for 127.0.0.1") from None

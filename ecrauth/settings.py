@@ -35,6 +35,7 @@ NAMES: Final[dict[str, str]] = {
     "DEAD_LETTER_QUEUE": "ecr-requests-dead, if it has another name",
     "RESULT_TOPIC": "ecr-results, if it has another name",
     "REGISTRY_FILE": "registry.yaml, if it is elsewhere; for sweep and clean-up",
+    "MAPPINGS_FOLDER": "mappings, if they are elsewhere; for `request --mapping`",
     "EXTERNAL_ID_KEY": "the key of the ExternalIds, where the clean-up asks accounts B",
 }
 SECRET: Final = frozenset(
@@ -52,6 +53,7 @@ DEFAULTS: Final = {
     "ATTACHMENT_QUEUE": "ecr-attachments",
     "DEAD_LETTER_QUEUE": "ecr-requests-dead",
     "RESULT_TOPIC": "ecr-results",
+    "MAPPINGS_FOLDER": "mappings",
 }
 
 

@@ -147,7 +147,7 @@ def revoke(  # noqa: PLR0913 -- each is an option
         callback_language=callback_language,
     )
     way = Way(queue, wait, timeout, as_json)
-    if lease and not (file or instance):
+    if lease and not (file or instance or mapping):
         _ask_again(of(context), "cancel", lease, fields, way)
     else:
         _ask(of(context), "revoke", file, mapping, fields, way)
@@ -206,9 +206,12 @@ def _ask(  # noqa: PLR0913 -- what was typed
     way: Way,
 ) -> None:
     """Send what a file and options say, after a look at it here."""
+    if mapping and (not file or fields != Fields()):
+        what = "--mapping reads a whole ticket, which no option changes"
+        raise Failed(what, "give it with --file and without them", Exit.USAGE)
     payload = asking.read(file) if file else {}
     if mapping:
-        mapped = asking.mapped(mapping, payload)
+        mapped = asking.mapped(settings.get("MAPPINGS_FOLDER"), mapping, payload)
         if mapped.get("action") != action:
             what = f"the payload asks for {mapped.get('action')!r:.20}"
             raise Failed(what, f"this is `request {action}`", Exit.USAGE)

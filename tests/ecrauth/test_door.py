@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 from types import SimpleNamespace
 
@@ -135,6 +136,26 @@ def test_what_is_no_intake_is_said_so_and_nothing_is_followed(intake, run, answe
     assert (done.code, len(intake.asked)) == (1, 1)
     assert said in done.err
     assert done.err.count("\n") == 1
+
+
+def test_intake_may_be_behind_a_path_of_a_gateway(intake, run, monkeypatch):
+    base = os.environ["ECRAUTH_URL"]
+    for path in ("/network/ecr", "/network/ecr/"):
+        monkeypatch.setenv("ECRAUTH_URL", base + path)
+        intake.answers.append({"authorizations": []})
+        assert run("list").code == 0
+    assert {one.path.partition("?")[0] for one in intake.asked} == {"/network/ecr/authorizations"}
+
+
+@pytest.mark.parametrize(
+    "rest", ["/a?s3cret", "/a#b", "/../a", "//a", "/a/%2e", "/a b", "/a\n", "@evil.example/a"]
+)
+def test_a_url_that_two_parsers_could_read_in_two_ways_is_not_used(intake, run, monkeypatch, rest):
+    monkeypatch.setenv("ECRAUTH_URL", os.environ["ECRAUTH_URL"] + rest)
+    done = run("list")
+    assert (done.code, intake.asked) == (1, [])
+    assert "ECRAUTH_URL is not to be used" in done.err
+    assert "s3cret" not in done.err
 
 
 @pytest.mark.parametrize("secret", ["whsec_", "whsec_*", "whsec_a"])

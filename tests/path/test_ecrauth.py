@@ -14,7 +14,11 @@ import pytest
 from ecrauth.__main__ import main
 from ecrauth.settings import NAMES
 from localcloud.ecr.state import Subject
+from shared import mapping
+from shared.contract import read_bundle, read_request
 from simulation.wire.system import ROOT, WireSystem, demo_world
+from tests.path.intake_client import TOKENS
+from tests.path.ticket_senders import OF_SYSTEMS, opened, payload
 
 KEY = "ecr-hz7core4qk2m1:vpc-bp1payments0main:cn-hangzhou:1000200030004000:VPC:2000300040005000"
 GRANT = (
@@ -201,6 +205,154 @@ def test_what_is_wrong_is_one_line_with_what_to_do(run, arguments, said, monkeyp
     assert said in done.err
     assert done.err.count("\n") == 1
     assert done.err.startswith("ecrauth: ")
+
+
+# A ticketing system's own payload ------------------------------------------------------------
+
+TICKETS = ROOT / "events" / "tickets"
+MAPPINGS = mapping.load(ROOT / "mappings")
+ACTIONS = {
+    path.stem: "revoke" if path.stem.endswith("revoke") else "grant"
+    for path in TICKETS.glob("*.json")
+}
+
+
+@pytest.fixture
+def by_intake(tmp_path, run, monkeypatch):
+    """Intake whose senders are the systems, and an operator who reaches nothing else."""
+    monkeypatch.chdir(ROOT)
+    with opened(tmp_path) as running:
+        monkeypatch.setenv("ECRAUTH_URL", f"{running.local.url}/_http/ecr-intake")
+        monkeypatch.setenv("ECRAUTH_TOKEN", TOKENS["network-team"])
+        yield running
+
+
+def asked_by(name, ticket, *more, file=None):
+    path = file or TICKETS / f"{ticket}.json"
+    return ("request", ACTIONS[ticket], "--mapping", name, "--file", str(path), *more)
+
+
+def queued(system):
+    found = system.cloud.mns.queue("1000200030004000", "ecr-requests").peek(10)
+    return [json.loads(one.body) for one in found]
+
+
+@pytest.mark.parametrize("ticket", ACTIONS)
+def test_a_systems_own_payload_goes_straight_onto_the_queue_as_its_mapping_says(
+    system, run, monkeypatch, ticket
+):
+    monkeypatch.chdir(ROOT)
+    name = ticket.partition("_")[0]
+    made = MAPPINGS[name].request(json.loads((TICKETS / f"{ticket}.json").read_text()))
+    done = run(*asked_by(name, ticket, "--queue", "--json"))
+    assert (done.code, done.json["request_id"]) == (0, made["request_id"]), done.err
+    assert queued(system) == [made]
+
+
+@pytest.mark.parametrize("ticket", ACTIONS)
+def test_a_systems_own_payload_is_posted_as_it_is_and_intake_maps_it(
+    by_intake, run, monkeypatch, ticket
+):
+    name = ticket.partition("_")[0]
+    monkeypatch.setenv("ECRAUTH_SECRET", OF_SYSTEMS[name])
+    done = run(*asked_by(name, ticket))
+    assert done.code == 0, done.err
+    (sent,) = queued(by_intake)
+    made = MAPPINGS[name].request(json.loads((TICKETS / f"{ticket}.json").read_text()))
+    read = read_bundle if "instances" in made else read_request
+    assert read(sent) == read({**made, "sender": name})
+    assert done.out.splitlines()[-1].startswith(f"{made['request_id']} is taken; ")
+    by_intake.settle()
+    followed = run("wait", made["request_id"], "--json")
+    expected = "revoked" if ACTIONS[ticket] == "revoke" else ("attached", "completed")
+    assert (followed.code, followed.json["state"] in expected) == (0, True), followed.err
+
+
+UNREADABLE = [
+    ("servicenow_grant", "record/u_ecr_id/value", "ecr_id", "record.u_ecr_id.value"),
+    ("jira_grant", "issue/fields/customfield_10107", "expires_at",
+     "issue.fields.customfield_10107"),
+    ("dingtalk_grant", "form/网络实例", "instances",
+     "from_json(instance.formComponentValues[?name=='网络实例'].value | [0])"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("way", [(), ("--queue",)], ids=["intake", "queue"])
+@pytest.mark.parametrize(("ticket", "place", "field", "expression"), UNREADABLE)
+def test_a_ticket_that_cannot_be_read_is_one_line_with_the_field_and_its_expression(
+    by_intake, run, tmp_path, way, ticket, place, field, expression
+):
+    name = ticket.partition("_")[0]
+    file = tmp_path / "ticket.json"
+    file.write_text(json.dumps(payload(ticket, [(place, "canary-5e71\nof a value")])))
+    done = run(*asked_by(name, ticket, *way, file=file))
+    assert (done.code, done.out) == (1, "")
+    assert f"ecrauth: {name}: {field}, from `{expression}`: " in done.err
+    assert done.err.endswith(f": mend the ticket, or mappings/{name}.yaml\n")
+    assert done.err.count("\n") == 1
+    assert "canary-5e71" not in done.err
+    assert queued(by_intake) == []
+
+
+def test_what_intake_refuses_of_a_ticket_is_one_line_with_its_code(
+    by_intake, run, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("ECRAUTH_SECRET", OF_SYSTEMS["servicenow"])
+    file = tmp_path / "ticket.json"
+    file.write_text(
+        json.dumps(payload("servicenow_grant", [("record/approval/value", "requested")]))
+    )
+    done = run(*asked_by("servicenow", "servicenow_grant", file=file))
+    assert done.code == 1
+    assert done.err.startswith("ecrauth: The ticket's approval is pending (not_approved): ")
+    assert done.err.count("\n") == 1
+    monkeypatch.setenv("ECRAUTH_SECRET", OF_SYSTEMS["jira"])  # it is read by the sender's mapping
+    done = run(*asked_by("servicenow", "servicenow_grant"))
+    assert (done.code, "(malformed)" in done.err, "jira: " in done.err) == (1, True, True)
+    assert queued(by_intake) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (asked_by("remedy", "jira_grant"), 2, "one of: dingtalk, jira, servicenow"),
+        (asked_by("slack", "jira_grant"), 2, "no mapping 'slack' reads tickets"),
+        (asked_by("jira", "jira_grant")[:4], 2, "give it with --file"),
+        (asked_by("jira", "jira_grant", "--ticket", "CHG-1"), 2, "which no option changes"),
+        (("request", "revoke", "CHG-1", "--mapping", "jira"), 2, "which no option changes"),
+        (("request", "revoke", *asked_by("jira", "jira_grant")[2:]), 2, "asks for 'grant'"),
+        (
+            asked_by("servicenow", "jira_grant"),
+            1,
+            "servicenow: ecr_id, from `record.u_ecr_id.value`: nothing was found",
+        ),
+        (asked_by("jira", "jira_grant", file="README.md"), 1, "is not JSON"),
+        (asked_by("jira", "jira_grant", file="nowhere.json"), 1, "cannot be read"),
+    ],
+)
+def test_what_is_wrong_with_a_ticket_or_its_mapping_is_one_line(
+    run, monkeypatch, arguments, code, said
+):
+    monkeypatch.chdir(ROOT)
+    done = run(*arguments)
+    assert (done.code, done.out) == (code, "")
+    assert said in done.err
+    assert done.err.startswith("ecrauth: ")
+    assert done.err.count("\n") == 1
+
+
+def test_mappings_that_are_elsewhere_or_wrong_are_named(run, monkeypatch, tmp_path):
+    asked = asked_by("jira", "jira_grant", "--queue")
+    monkeypatch.chdir(tmp_path)
+    missing = run(*asked)
+    assert (missing.code, "set MAPPINGS_FOLDER" in missing.err) == (1, True)
+    (tmp_path / "jira.yaml").write_text("title: Jira\nrequest: {ticket: '[['}\n")
+    monkeypatch.setenv("MAPPINGS_FOLDER", str(tmp_path))
+    wrong = run(*asked)
+    assert "jira.yaml:2: request.ticket: not JMESPath" in wrong.err
+    monkeypatch.setenv("MAPPINGS_FOLDER", str(ROOT / "mappings"))
+    assert "FC_ACCOUNT_ID is not set" in run(*asked).err  # it was read, and was to be sent
+    assert missing.err.count("\n") == wrong.err.count("\n") == 1
 
 
 def test_what_stands_is_listed_and_filtered(system, run):

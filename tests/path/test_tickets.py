@@ -3,56 +3,21 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from datetime import datetime, timezone
 
 import pytest
-import yaml
 
 from shared import mapping
 from shared.contract import Bundle, read_bundle, read_request
 from shared.log import captured
-from simulation.wire.system import ACCOUNT_A, ROOT, WireSystem
-from tests.path.intake_client import SECRETS, Door, registry_text
+from simulation.wire.system import ACCOUNT_A, ROOT
+from tests.path.intake_client import SECRETS, Door
+from tests.path.ticket_senders import HOSTS, OF_SYSTEMS, TICKETS, opened, payload
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
-HOSTS = {
-    "servicenow": "service-now.tickets.example",
-    "jira": "relay.tickets.example",
-    "dingtalk": "connector.tickets.example",
-}
-STRICT = {"approval": True, "another_approver": True, "open_window": True}
-OF_SYSTEMS = {
-    name: "whsec_" + b64encode(f"{name}-secret-canary-of-the-desk".encode()).decode()
-    for name in HOSTS
-}
-TICKETS = sorted(path.stem for path in (ROOT / "events/tickets").glob("*.json"))
+START = NOW.timestamp()
 MAPPINGS = mapping.load(ROOT / "mappings")
 PAYMENTS, FACTORY = "2000300040005000", "3000400050006000"
-
-
-class TicketSystem(WireSystem):
-    """The whole system, whose senders are the three ticketing systems."""
-
-    def environ(self, name):
-        given = super().environ(name)
-        secrets = {sender: [secret] for sender, secret in OF_SYSTEMS.items()}
-        return given | {"WEBHOOK_SECRETS": json.dumps(secrets)} if name == "ecr-intake" else given
-
-
-def opened(tmp_path, requires=STRICT):
-    known = yaml.safe_load(registry_text())
-    known["senders"] = {
-        name: {
-            "accounts": "all",
-            "ecrs": "all",
-            "mapping": name,
-            "requires": dict(requires),
-            "callback_hosts": [host],
-        }
-        for name, host in HOSTS.items()
-    }
-    return TicketSystem(tmp_path, registry=yaml.safe_dump(known), start=NOW.timestamp())
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -65,13 +30,13 @@ def known_secrets():
 
 @pytest.fixture
 def system(tmp_path):
-    with opened(tmp_path) as running:
+    with opened(tmp_path, start=START) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def of_strict(tmp_path_factory):
-    with opened(tmp_path_factory.mktemp("strict")) as running:
+    with opened(tmp_path_factory.mktemp("strict"), start=START) as running:
         yield Door(running)
 
 
@@ -86,24 +51,8 @@ def strict(of_strict):
 @pytest.fixture(scope="module")
 def lax(tmp_path_factory):
     """The same, whose senders require nothing."""
-    with opened(tmp_path_factory.mktemp("lax"), {}) as running:
+    with opened(tmp_path_factory.mktemp("lax"), {}, START) as running:
         yield Door(running)
-
-
-def payload(ticket, changes=()):
-    """A sample, changed at `place`, a path of names and numbers; `form/NAME` is a component's."""
-    document = json.loads((ROOT / f"events/tickets/{ticket}.json").read_text())
-    for place, value in changes:
-        *way, last = place.split("/")
-        if way == ["form"]:
-            components = document["instance"]["formComponentValues"]
-            found, last = next(one for one in components if one["name"] == last), "value"
-        else:
-            found = document
-            for name in way:
-                found = found[int(name) if isinstance(found, list) else name]
-        found[int(last) if isinstance(found, list) else last] = value
-    return document
 
 
 def post(door, ticket, changes=(), sender=None):
