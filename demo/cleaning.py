@@ -26,11 +26,11 @@ LONGEST_SECONDS = 30
 STRAY = Subject(
     ecr_id="ecr-hz7core4qk2m1",
     ecr_owner_uid="1000200030004000",
-    instance_id="vpc-bp1payments0test",
+    instance_id="vpc-bp1labor0bench",
     instance_type="VPC",
     instance_region_id="cn-hangzhou",
 )
-STRAY_OWNER = "2000300040005000"
+STRAY_OWNER = "4000500060007000"
 EXPECTED = {"stale_not_attached": 1, "unmanaged": 1}
 
 

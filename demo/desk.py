@@ -1,6 +1,7 @@
 """The ticketing system's desk: `python -m demo.desk FILE…` posts requests and shows the results.
 
-It is what any MNS client would do: send to one queue, receive from another.
+A request is put on the queue as any MNS client would do it. A ticket of events/tickets is posted to
+intake, signed, as its system would.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import requests
 from mns.account import Account
 from mns.mns_exception import MNSServerException
 from mns.queue import Message
+
+from demo import systems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,14 +55,15 @@ class Desk:
 
 
 def main(files: list[str], url: str) -> int:
-    """Post the requests in `files`, then print each result until none has come for a while."""
+    """Post what is in `files`, then print each result until none has come for a while."""
     if not files:
         print("usage: python -m demo.desk events/requests/NAME.json …", file=sys.stderr)
         return 2
+    if not is_up(url):
+        print(f"Nothing answers at {url}: `make up` starts it.", file=sys.stderr)
+        return 1
     desk = Desk(url)
-    for file in files:
-        desk.post(json.loads(Path(file).read_text()))
-    waiting = [json.loads(Path(file).read_text()).get("request_id") for file in files]
+    waiting = [request_id for file in files if (request_id := send(desk, Path(file), url))]
     quiet_since = time.monotonic()
     while waiting and time.monotonic() - quiet_since < WAIT_SECONDS:
         for event in desk.results(wait_seconds=1):
@@ -67,6 +72,25 @@ def main(files: list[str], url: str) -> int:
             if event["data"]["final"] and event["data"]["request_id"] in waiting:
                 waiting.remove(event["data"]["request_id"])
     return 0
+
+
+def is_up(url: str) -> bool:
+    """Does the cloud of this machine answer?"""
+    try:
+        return requests.get(f"{url}/_localcloud/state", timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+def send(desk: Desk, file: Path, url: str) -> str | None:
+    """Post one file; gives the id of the request whose results will come."""
+    if file.parent.name != systems.TICKETS.name:
+        request = json.loads(file.read_text())
+        desk.post(request)
+        return str(request.get("request_id"))
+    answer = systems.post(f"{url}/_http/ecr-intake", file.stem)
+    print(json.dumps({"status": answer.status_code, **answer.json()}, indent=2), flush=True)
+    return str(answer.json()["request_id"]) if answer.ok else None
 
 
 if __name__ == "__main__":

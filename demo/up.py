@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 
-import requests
-
-from demo.desk import Desk
+from demo.desk import Desk, is_up
 from demo.signin import SignIn
+from demo.systems import TicketingSystems
 from localcloud.cli import app
 
 ROOT = Path(__file__).parents[1]
@@ -26,8 +26,12 @@ LONGEST_SECONDS = 30
 def main(port: int = PORT, sign_in_port: int = SIGN_IN_PORT) -> int:
     """Serve until interrupted."""
     url = f"http://127.0.0.1:{port}"
-    with SignIn(f"{url}/_http/ecr-intake", sign_in_port) as sign_in:
-        os.environ.update(sign_in.environment)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        SignIn(f"{url}/_http/ecr-intake", sign_in_port) as sign_in,
+        TicketingSystems(Path(folder)) as ticketing,
+    ):
+        os.environ.update(sign_in.environment | ticketing.environment)
         print(f"The console: {sign_in.url}/  (pick who you are)\n", flush=True)
         threading.Thread(target=seed, args=(url,), daemon=True).start()
         place = ["--world", str(ROOT / "demo" / "world.yaml"), "--s-yaml", str(ROOT / "s.yaml")]
@@ -38,12 +42,8 @@ def main(port: int = PORT, sign_in_port: int = SIGN_IN_PORT) -> int:
 def seed(url: str) -> None:
     """The first tickets are posted, once the cloud answers."""
     until = time.monotonic() + LONGEST_SECONDS
-    while time.monotonic() < until:
-        try:
-            requests.get(f"{url}/_localcloud/state", timeout=2)
-            break
-        except requests.RequestException:
-            time.sleep(0.1)
+    while not is_up(url) and time.monotonic() < until:
+        time.sleep(0.1)
     desk = Desk(url)
     for number, name in enumerate(SEED):
         asked = json.loads((ROOT / "events" / "requests" / f"{name}.json").read_text())

@@ -58,16 +58,17 @@ class Lines(Model):
 
 
 class Texts(Model):
-    """One language's file."""
+    """One language's file; `kept` is the headline of a lease's end while others hold the access."""
 
     actions: dict[Literal["grant", "revoke"], str]
     all_instances: str
     headlines: dict[Outcome, str]
+    kept: str
     lines: Lines
     outcomes: dict[Outcome, str]
     codes: dict[str, Reason]
 
-    @field_validator("headlines", "lines", "all_instances")
+    @field_validator("headlines", "kept", "lines", "all_instances")
     @classmethod
     def _known_fields(cls, value: Any) -> Any:
         texts = value.model_dump() if isinstance(value, Model) else value
@@ -104,7 +105,9 @@ def say(result: Result, texts: Texts) -> Said:
     """The result in words. Pure."""
     data = result.data
     fields = _fields(data, texts)
-    headline = texts.headlines[data.outcome].format_map(fields)
+    is_kept = data.outcome == "revoked" and data.held_by
+    form = texts.kept if is_kept else texts.headlines[data.outcome]
+    headline = form.format_map(fields)
     return Said(headline, "\n".join([headline, *_lines(data, texts, fields)]))
 
 

@@ -246,6 +246,15 @@ def test_the_words_are_in_the_language_that_was_asked_for():
     )
 
 
+@pytest.mark.parametrize("language", wording.LANGUAGES)
+def test_a_lease_that_ends_while_others_hold_the_access_is_not_told_as_the_end_of_access(language):
+    texts = TEXTS[language]
+    ended = wording.say(result(outcome="revoked"), texts).headline
+    kept = wording.say(result(outcome="revoked", held_by=["CHG-2"]), texts)
+    assert kept.headline != ended
+    assert "CHG-2" in kept.comment
+
+
 def test_a_code_of_a_newer_release_is_told_in_its_own_words():
     newer = {"code": "brand_new", "message": "Something new.", "remedy": "Do this."}
     comment = wording.say(result(outcome="failed", problem=newer), TEXTS["zh"]).comment
