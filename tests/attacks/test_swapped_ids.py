@@ -63,8 +63,8 @@ def test_a_message_brings_no_role_no_secret_and_no_endpoint(system, field):
 
 
 def test_a_senders_name_in_a_message_gives_nothing(system):
-    """Who names a sender is held to what that sender may; the registry knows of none here."""
-    put(system, sample("grant_vpc", sender="servicenow"))
+    """Who names a sender is held to what that sender may; the registry knows no such one."""
+    put(system, sample("grant_vpc", sender="nobody"))
     system.settle()
     assert system.problem("CHG-1001")["code"] == "sender_unknown"
     assert writes(system) == []
