@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from shared.authorization import Authorization
 
 _TRIES: Final = 100
+APIS: Final = "api/"
+"""What the turns of APIs begin with: `api/{account}/{step}/{instance type}`."""
 _ON_THE_ECR: Final = {
     # Which line a change stands in, and for how long it keeps the next one off the ECR. An
     # association goes on after its call; those of account B must not hold up those of account A.
@@ -43,6 +45,15 @@ class TurnBook(Protocol):
     def put_turn(self, key: str, turn: Turn, version: int) -> bool:
         """Update if `version` is still the turn's (0: put if absent); False where it is not."""
 
+    def turns_ahead(self, prefix: str, at: datetime, limit: int) -> list[tuple[str, Turn]]:
+        """Turns that are given out beyond `at`, the furthest first.
+
+        Args:
+            prefix: What their keys begin with.
+            at: The time.
+            limit: How many at most.
+        """
+
 
 @dataclass(frozen=True)
 class Turns:
@@ -61,7 +72,7 @@ class Turns:
         of = record.id
         account = of.instance_owner_uid if step.worker == "authorize" else of.ecr_owner_uid
         every = timedelta(seconds=60 / self.per_minute)
-        at = self._reserve(f"api/{account}/{step.value}/{of.instance_type}", now, every)
+        at = self._reserve(f"{APIS}{account}/{step.value}/{of.instance_type}", now, every)
         line, takes = _ON_THE_ECR[step]
         return self._reserve(f"ecr/{of.ecr_id}/{line}", at, takes)
 

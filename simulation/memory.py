@@ -253,3 +253,12 @@ class MemoryLedger:
             return True
 
         return bool(self.perform("ledger put_turn", effect))
+
+    def turns_ahead(self, prefix: str, at: datetime, limit: int) -> list[tuple[str, Turn]]:
+        """Turns that are given out beyond `at`, the furthest first."""
+        found = [
+            (key, turn)
+            for key, (turn, _) in self.turns.items()
+            if key.startswith(prefix) and turn.next_at > at
+        ]
+        return sorted(found, key=lambda one: (-one[1].next_at.timestamp(), one[0]))[:limit]

@@ -72,6 +72,15 @@ class Listings:
         operation = client.describe_express_connect_router_with_options
         return any(row.ecr_id == ecr_id for row in sdk.rows(operation, request, "ecr_list"))
 
+    def vpcs(self, credentials: Credentials, ecr_id: str) -> int:
+        """How many VPCs stand on the ECR, whosever they are; those that come and go included."""
+        client = Client(sdk.config(credentials, self._endpoint, self._region))
+        operation: Any = client.describe_express_connect_router_association_with_options
+        request: Any = models.DescribeExpressConnectRouterAssociationRequest(
+            ecr_id=ecr_id, association_node_type="VPC", max_results=_PAGE
+        )
+        return sum(1 for _ in sdk.rows(operation, request, "association_list"))
+
     def _attached(self, client: Client, ecr_id: str) -> Iterator[tuple[Any, tuple[Any, ...]]]:
         """Rows of both families, each with the instance that it is about."""
         operation: Any = client.describe_express_connect_router_association_with_options

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final
 from shared.cleanup.notes import LAST_REPORT, CleanupRun, noted
 from shared.cloud.errors import CloudFailure
 from shared.doctor.findings import Finding, NotChecked, code_of, finding, of_subscription
+from shared.doctor.quotas import of_vpcs, of_writes
 from shared.ledger import LedgerUnavailable
+from shared.turns import APIS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +37,7 @@ FORM: Final = "SIMPLIFIED"
 SILENT_AFTER: Final = timedelta(minutes=35)
 """The timer comes every ten minutes, and a run may take three of them."""
 _DENIED: Final = frozenset({"AccessDenied", "NoPermission", "Forbidden.RAM"})
+_MOST_TURNS: Final = 1000
 
 ALWAYS: Final = (
     NotChecked(
@@ -46,8 +49,8 @@ ALWAYS: Final = (
         why="GetSubscriptionAttributes of the SDK in use does not show them",
     ),
     NotChecked(
-        what="quotas of the ECRs (VPCs, VBRs for each)",
-        why="Alibaba Cloud documents no number and no reading call: see Quota Center",
+        what="quotas of ECRs in an account, VBRs and route entries on an ECR",
+        why="Alibaba Cloud documents no number and no call that tells it: see Quota Center",
     ),
 )
 
@@ -82,7 +85,13 @@ class AccountA:
         """What is wrong, and what cannot be seen from here."""
         found: list[Finding] = []
         unseen: list[NotChecked] = list(ALWAYS)
-        parts = (*self._ecrs(), *self._queues(), *self._subscriptions(), *self._timer())
+        parts = (
+            *self._ecrs(),
+            *self._queues(),
+            *self._subscriptions(),
+            *self._timer(),
+            *self._writes(),
+        )
         for one in parts:
             (found if isinstance(one, Finding) else unseen).append(one)  # type: ignore[arg-type]
         return found, unseen
@@ -96,11 +105,38 @@ class AccountA:
             try:
                 if not self.listings.exists(self.credentials(), ecr_id):
                     yield finding("ecr_missing", ecr_id)
+                    continue
             except CloudFailure as failure:
                 if failure.cloud_code == "ResourceNotFound.EcrId":
                     yield finding("ecr_missing", ecr_id)
                 else:
                     yield finding("ecr_not_asked", ecr_id, code=code_of(failure.cloud_code))
+                continue
+            yield from self._vpcs(ecr_id, ecr.vpc_quota)
+
+    def _vpcs(self, ecr_id: str, quota: int | None) -> Iterator[Finding | NotChecked]:
+        if quota is None:
+            why = "registry.yaml has no vpc_quota for it: copy the number from Quota Center"
+            yield NotChecked(what=f"how near {ecr_id} is to its quota of VPCs", why=why)
+            return
+        try:
+            count = self.listings.vpcs(self.credentials(), ecr_id)
+        except CloudFailure as failure:
+            yield finding("vpcs_not_counted", ecr_id, code=code_of(failure.cloud_code))
+            return
+        yield from of_vpcs(ecr_id, count, quota)
+
+    def _writes(self) -> Iterator[Finding | NotChecked]:
+        what = "how near the writes are to the APIs' quotas"
+        if self.ledger is None:
+            yield NotChecked(what=what, why=f"their turns are on the ledger: {self.no_ledger}")
+            return
+        try:
+            ahead = self.ledger.turns_ahead(APIS, self.now(), _MOST_TURNS)
+        except LedgerUnavailable as error:
+            yield NotChecked(what=what, why=f"their turns are on the ledger: {error}")
+            return
+        yield from of_writes(ahead, self.now())
 
     def _queues(self) -> Iterator[Finding | NotChecked]:
         for name in (*QUEUES, *DEAD):

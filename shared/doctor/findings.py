@@ -157,8 +157,8 @@ def _tries(seen: AccountSeen) -> Iterator[Finding]:
 
 def _is_past_permission(code: str) -> bool:
     """The call was let through, and refused for what it was about: the instance is made up."""
-    about_it = code.startswith(("IllegalParam", "OperationFailed.", "OperationDenied."))
-    return code == PASSED or about_it or "NotFound" in code or code in _NO_REGION
+    about_it = ("IllegalParam", "OperationFailed.", "OperationDenied.", "Conflict.")
+    return code == PASSED or code.startswith(about_it) or "NotFound" in code or code in _NO_REGION
 
 
 def _vbr(seen: AccountSeen) -> Iterator[Finding]:

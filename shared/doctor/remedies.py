@@ -22,6 +22,12 @@ _OPEN: Final = (
     "(confused deputy)."
 )
 
+_MORE_VPCS: Final = (
+    "end leases that none needs (`ecrauth list --ecr {about}`), or apply for more in Quota Center "
+    "(https://quotas.console.aliyun.com, General Quotas, Express Connect), then put the new number "
+    "as vpc_quota of {about} into registry.yaml"
+)
+
 EXPLAINED: Final[
     dict[str, tuple[Literal["ok", "warning", "problem", "unknown"], str, str, str]]
 ] = {
@@ -157,6 +163,30 @@ EXPLAINED: Final[
         "the ECR could not be looked at ({code})",
         "Whether requests for it succeed is not known.",
         "ask again: `ecrauth doctor`",
+    ),
+    "vpc_quota_near": (
+        "warning",
+        "{count} VPCs stand on it, of the {quota} that registry.yaml has as its quota",
+        "Beyond its quota an ECR refuses each VPC more: a ticket is granted, then fails at attach.",
+        _MORE_VPCS,
+    ),
+    "vpc_quota_used_up": (
+        "problem",
+        "{count} VPCs stand on it, and {quota} is its quota",
+        "The next VPC is granted, then refused (QuotaExceeded.VpcCountPerEcr): its ticket fails.",
+        _MORE_VPCS,
+    ),
+    "vpcs_not_counted": (
+        "unknown",
+        "the VPCs that stand on it could not be counted ({code})",
+        "Whether there is room for the next one is not known.",
+        "ask again: `ecrauth doctor`",
+    ),
+    "writes_near_quota": (
+        "warning",
+        "{percent} % of the coming minute's calls of {api} are given out, {seconds} s ahead",
+        "Nothing is lost and nothing refused; a new ticket waits until those before it have gone.",
+        "let them go, and post later what can wait: 120 a minute is the quota that is documented",
     ),
     "queue_missing": ("problem", "the queue does not exist", "Messages are lost.", _STACK_A),
     "dead_letters": (

@@ -233,6 +233,16 @@ _HEADS: Final = (
     .order_by(_audit.c.chain)
 )
 _TURN: Final = select(_turns.c.next_at, _turns.c.version).where(_turns.c.key == bindparam("of"))
+_AHEAD: Final = (
+    select(_turns.c.key, _turns.c.next_at)
+    .where(
+        _turns.c.key > bindparam("start"),
+        _turns.c.key < bindparam("end"),
+        _turns.c.next_at > bindparam("at"),
+    )
+    .order_by(_turns.c.next_at.desc(), _turns.c.key)
+    .limit(bindparam("most"))
+)
 _TAKE_TURN: Final = (
     update(_turns)
     .where(_turns.c.key == bindparam("of"), _turns.c.version == bindparam("old"))
@@ -487,6 +497,13 @@ class SqlLedger:
             return self._inserted(_turns, {"key": key, "version": 1, "next_at": turn.next_at})
         change = {"of": key, "old": version, "new": version + 1, "next": turn.next_at}
         return self._replaced(_TAKE_TURN, change)
+
+    def turns_ahead(self, prefix: str, at: datetime, limit: int) -> list[tuple[str, Turn]]:
+        """Turns that are given out beyond `at`, the furthest first."""
+        given = {"start": prefix, "end": prefix + _LAST, "at": at, "most": limit}
+        with self._connection() as connection:
+            rows = connection.execute(_AHEAD, given).all()
+        return [(row.key, Turn(next_at=row.next_at)) for row in rows]
 
     # Statements ----------------------------------------------------------------------------------
 

@@ -39,11 +39,14 @@ class Ecr(Model):
 
     `by_hand` says what a revoke does while account A's people have the instance attached (grants
     with `attach: false`): wait for them, dissociate all the same, or refuse.
+
+    `vpc_quota` is how many VPCs the ECR takes, as Quota Center shows it: no call says the number.
     """
 
     owner_uid: AccountUid
     name: Line | None = None
     by_hand: ByHand = "wait"
+    vpc_quota: Annotated[int, Field(ge=1, le=100_000)] | None = None
     default_lease_days: Days | None = None
     longest_lease_days: Days | None = None
     cleanup: CleanupRules | None = None

@@ -30,7 +30,7 @@ from shared.ledger import (
 )
 from shared.ledger.schema import STEPS, migrate
 from shared.ledger.sql import SqlLedger
-from shared.turns import Turns
+from shared.turns import Turn, Turns
 
 NOW = datetime(2026, 11, 23, 1, 2, 3, 456789, tzinfo=timezone.utc)
 LATER = NOW + timedelta(seconds=1)
@@ -316,6 +316,18 @@ def test_a_turn_is_given_to_one_of_many_at_once(url, sql_ledger):
     assert min(gaps) >= timedelta(seconds=0.1)
     assert moments[-1] >= NOW + 11 * timedelta(seconds=0.5)
     assert sql_ledger.turn(f"ecr/{REQUEST.ecr_id}/b")[1] == 12
+
+
+def test_turns_that_are_given_out_ahead_are_found_the_furthest_first(ledger):
+    for key, seconds in (("api/2/grant/VPC", 9), ("api/1/grant/VPC", 30), ("ecr/x/b", 60)):
+        assert ledger.put_turn(key, Turn(next_at=NOW + timedelta(seconds=seconds)), 0)
+    assert ledger.put_turn("api/3/grant/VPC", Turn(next_at=NOW), 0)
+    ahead = ledger.turns_ahead("api/", NOW, 5)
+    assert [(key, (turn.next_at - NOW).total_seconds()) for key, turn in ahead] == [
+        ("api/1/grant/VPC", 30),
+        ("api/2/grant/VPC", 9),
+    ]
+    assert [key for key, _ in ledger.turns_ahead("api/", NOW, 1)] == ["api/1/grant/VPC"]
 
 
 # The audit trail ----------------------------------------------------------------------------------

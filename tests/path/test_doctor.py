@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 import re
 import time
+from datetime import datetime, timezone
 
 import pytest
 from pydantic import SecretStr
 
 from functions.triggers import BadEvent
 from localcloud.behaviour import Fault
+from localcloud.ecr.state import Subject
 from localcloud.world import Vbr
+from shared.authorization import Authorization
 from shared.cloud.errors import CloudFailure
+from shared.contract import AuthorizationId
+from shared.converge import Step
 from shared.doctor.account_a import DEAD, FORM, QUEUES, SUBSCRIPTIONS, TOPIC
 from shared.doctor.remedies import EXPLAINED
 from shared.external_ids import ExternalIdKeys
+from shared.ledger.sql import SqlLedger
+from shared.turns import Turns
 from simulation.wire.system import ACCOUNT_A, ENVIRON, ROOT, WireSystem, demo_world
 from tests.path.test_ecrauth import environment, in_environment
 from tests.path.test_ecrauth import run as run  # noqa: PLC0414 -- a fixture
@@ -301,6 +308,10 @@ FAULTS = [
     (Fault(product="vpc", kind="error", times=-1), "region_not_asked"),
     (Fault(product="vpc", kind="error", times=-1), "permission_not_asked"),
     (Fault(action="DescribeExpressConnectRouter", kind="cut", times=-1), "ecr_not_asked"),
+    (
+        Fault(action="DescribeExpressConnectRouterAssociation", kind="cut", times=-1),
+        "vpcs_not_counted",
+    ),
 ]
 
 
@@ -312,7 +323,8 @@ def test_what_gives_no_answer_is_unknown_and_never_fine(
     fault,
     expected,
 ):
-    with WireSystem(tmp_path) as system:
+    world = demo_world()
+    with WireSystem(tmp_path, world, quota_of(world, 150)) as system:
         system.cloud.behaviour.order(fault)
         told = examined(system, run, monkeypatch)
     assert told.code == 1
@@ -337,6 +349,91 @@ def test_a_function_that_does_not_answer_is_a_problem(tmp_path, run, monkeypatch
     with WireSystem(tmp_path) as system:
         told = examined(system, run, monkeypatch, "--function", "ecr-nobody")
     assert found(told) == {("function_not_answering", "ecr-nobody")}
+
+
+def quota_of(world, vpcs):
+    """The ECR takes so many VPCs, and the registry says so."""
+    world.ecr(ECR)[1].vpc_quota = vpcs
+    return registry(quota=("by_hand: wait", f"vpc_quota: {vpcs}\n    by_hand: wait"))
+
+
+def stand_on_the_ecr(system, count):
+    for number in range(count):
+        subject = Subject(ECR, ACCOUNT_A, f"vpc-own{number}", "VPC", "cn-hangzhou")
+        system.cloud.ecr.associate(subject, ACCOUNT_A)
+
+
+def test_an_ecr_that_is_at_work_is_no_finding(tmp_path, run, monkeypatch):
+    with WireSystem(tmp_path) as system:
+        stand_on_the_ecr(system, 1)  # for a while it refuses all else with Conflict.Lock
+        told = examined(system, run, monkeypatch)
+        assert "Conflict.Lock" in {one.code for one in system.cloud.journal}
+    assert (found(told), told.code) == (set(), 0)
+
+
+@pytest.mark.parametrize(
+    ("standing", "expected", "code"),
+    [
+        (119, set(), 0),
+        (120, {("vpc_quota_near", ECR)}, 0),
+        (149, {("vpc_quota_near", ECR)}, 0),
+        (150, {("vpc_quota_used_up", ECR)}, 1),
+    ],
+)
+def test_an_ecr_near_its_quota_of_vpcs_is_named(
+    tmp_path, run, monkeypatch, standing, expected, code
+):
+    world = demo_world()
+    with WireSystem(tmp_path, world, quota_of(world, 150)) as system:
+        stand_on_the_ecr(system, standing)
+        told = examined(system, run, monkeypatch)
+        assert (found(told), told.code) == (expected, code)
+        (unseen,) = [one["what"] for one in told.json["not_checked"] if "of VPCs" in one["what"]]
+        assert "ecr-sg3edge8wv5n2" in unseen  # registry.yaml does not say its quota
+        if expected:
+            (one,) = told.json["findings"]
+            assert f"{standing} VPCs" in one["what"]
+            assert "quotas.console.aliyun.com" in one["mend"]
+
+
+def test_what_is_said_of_a_used_up_quota_is_what_the_cloud_then_does(tmp_path):
+    world = demo_world()
+    with WireSystem(tmp_path, world, quota_of(world, 3)) as system:
+        stand_on_the_ecr(system, 3)
+        system.clock.advance(60)
+        system.post("grant_vpc")
+        system.settle()
+        assert "attached" not in system.outcomes("CHG-1001")
+        assert system.problem("CHG-1001")["code"] == "quota_exceeded"
+
+
+@pytest.mark.parametrize(
+    ("turns", "expected"),
+    [
+        ({"VPC": 60}, set()),
+        ({"VPC": 110}, {("writes_near_quota", B)}),
+        ({"VPC": 60, "VBR": 60}, {("writes_near_quota", B)}),  # both are one API
+    ],
+)
+def test_writes_that_use_up_the_coming_minute_are_named(
+    tmp_path, run, monkeypatch, turns, expected
+):
+    with WireSystem(tmp_path) as system:
+        in_environment(system, monkeypatch)
+        book = SqlLedger(environment(system)["LEDGER_URL"])
+        now = datetime.now(timezone.utc)
+        for kind, count in turns.items():
+            of = AuthorizationId(
+                ecr_id=ECR, ecr_owner_uid=ACCOUNT_A, instance_id=f"{kind.lower()}-bp1many",
+                instance_type=kind, instance_region_id="cn-hangzhou", instance_owner_uid=B,
+            )  # fmt: skip
+            for _ in range(count):
+                Turns(book).reserve(Authorization(id=of), Step.GRANT, now)
+        book.close()
+        told = run("doctor", "--json")
+    assert (found(told), told.code) == (expected, 0)
+    if expected:
+        assert "GrantInstanceToExpressConnectRouter" in told.json["findings"][0]["what"]
 
 
 def test_dead_letters_are_a_warning(tmp_path, run, monkeypatch):
@@ -507,5 +604,6 @@ def test_every_finding_there_is_has_its_test():
     tested |= {
         "trust_not_asked", "not_deployed", "vbr_not_enabled", "vbr_not_registered",
         "clock_skewed", "ecr_not_ours", "function_not_answering", "dead_letters", "timer_silent",
+        "vpc_quota_near", "vpc_quota_used_up", "writes_near_quota",
     }  # fmt: skip
     assert tested == set(EXPLAINED)
