@@ -19,6 +19,7 @@ from shared.contract import read_bundle, read_request
 from simulation.wire.system import ROOT, WireSystem, demo_world
 from tests.path.intake_client import TOKENS
 from tests.path.ticket_senders import OF_SYSTEMS, opened, payload
+from tests.path.ticket_senders import TICKETS as APPROVED
 
 KEY = "ecr-hz7core4qk2m1:vpc-bp1payments0main:cn-hangzhou:1000200030004000:VPC:2000300040005000"
 GRANT = (
@@ -249,7 +250,7 @@ def test_a_systems_own_payload_goes_straight_onto_the_queue_as_its_mapping_says(
     assert queued(system) == [made]
 
 
-@pytest.mark.parametrize("ticket", ACTIONS)
+@pytest.mark.parametrize("ticket", APPROVED)
 def test_a_systems_own_payload_is_posted_as_it_is_and_intake_maps_it(
     by_intake, run, monkeypatch, ticket
 ):

@@ -12,7 +12,7 @@ from shared.contract import Bundle, read_bundle, read_request
 from shared.log import captured
 from simulation.wire.system import ACCOUNT_A, ROOT
 from tests.path.intake_client import SECRETS, Door
-from tests.path.ticket_senders import HOSTS, OF_SYSTEMS, TICKETS, opened, payload
+from tests.path.ticket_senders import HOSTS, NOT_APPROVED, OF_SYSTEMS, TICKETS, opened, payload
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 START = NOW.timestamp()
@@ -195,6 +195,11 @@ def test_a_ticket_that_does_not_show_what_its_sender_requires_is_refused(
     assert (answer.status_code, answer.json()["code"]) == (422, code)
     assert answer.json()["remedy"]
     assert strict.get(f"/requests/{ASKED[ticket][0]}").status_code == 404
+
+
+def test_the_sample_that_nobody_has_approved_yet_is_refused_as_it_is(strict):
+    answer = post(strict, NOT_APPROVED)
+    assert (answer.status_code, answer.json()["code"]) == (422, "not_approved")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ OF_SYSTEMS = {
     name: "whsec_" + b64encode(f"{name}-secret-canary-of-the-desk".encode()).decode()
     for name in HOSTS
 }
-TICKETS = sorted(path.stem for path in (ROOT / "events/tickets").glob("*.json"))
+NOT_APPROVED = "servicenow_not_approved"
+TICKETS = sorted({path.stem for path in (ROOT / "events/tickets").glob("*.json")} - {NOT_APPROVED})
 
 
 class TicketSystem(WireSystem):
