@@ -189,7 +189,14 @@ class Rounds:
             },
         }
         self.publish(json.dumps(event, separators=(",", ":")), OUTCOME)
-        log.info("examined", round=round_.id, accounts=round_.accounts, counts=round_.counts)
+        findings = sum(round_.counts.values())
+        log.info(
+            "examined",
+            round=round_.id,
+            accounts=round_.accounts,
+            findings=findings,
+            counts=round_.counts,
+        )
 
 
 def _put(ledger: Ledger, document: Round, version: int) -> bool:

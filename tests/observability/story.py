@@ -15,7 +15,12 @@ from shared.log import captured
 from simulation.wire.system import WireSystem
 
 ROOT = Path(__file__).parents[2]
-RULES = "\ncleanup:\n  brake: {most: 1, percent: 1, always: 0}\n  rules: {unmanaged: revoke}\n"
+RULES = """
+doctor: {every_hours: 24}
+cleanup:
+  brake: {most: 1, percent: 1, always: 0}
+  rules: {unmanaged: revoke}
+"""
 
 
 @cache
@@ -69,4 +74,8 @@ def _nights(system):
     system.post("grant_vpc", request_id="CHG-60", expires_at=soon)
     system.settle()
     system.clock.advance(120)
-    system.clean()
+    system.clean('{"audit": true}')
+    for _ in range(3):
+        system.settle(300)
+        system.clock.advance(660)
+        system.clean()

@@ -168,6 +168,7 @@ def test_a_condition_is_true_in_trouble_and_false_in_calm(sls):
         "failed-invocations": {"failed": 3},
         "clean-up-silent": {"runs": 0},
         "clean-up-blind": {"unseen": 1},
+        "audit-differs": {"found": 1},
         "throttled": {"steps": 20, "share": 0.06},
         "cold-starts": {"invocations": 20, "share": 0.6},
     }
@@ -175,7 +176,7 @@ def test_a_condition_is_true_in_trouble_and_false_in_calm(sls):
         assert fires(name, trouble.get(name, {}))  # the others fire in the run itself
     calm = {"grants": 9, "p99": 2.0, "waiting": 60.0, "failed": 0, "letters": 0, "brake": 0}
     calm |= {"runs": 12, "unseen": 0, "drift": 0, "stale": 0, "expiring": 0, "share": 0.0}
-    calm |= {"steps": 100, "invocations": 100}
+    calm |= {"steps": 100, "invocations": 100, "found": 0, "findings": 0}
     assert not [name for name in ALARMS if fires(name, calm)]
 
 
