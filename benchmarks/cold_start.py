@@ -19,6 +19,7 @@ _NEEDED = {
         "alibabacloud_expressconnectrouter20230901.client, mns.account, mns.topic, mns.queue"
     ),
     "intake": "werkzeug.routing, werkzeug.wrappers, standardwebhooks, mns.account, mns.queue",
+    "notify": "standardwebhooks, urllib3, mns.account, mns.queue",
 }
 _MEASURE = """
 import json, sys, time
@@ -54,7 +55,7 @@ def measure() -> list[Row]:
                 target=1.15,
                 note=f"{median(one['mb'] for one in ours):.0f} MB beside "
                 f"{median(one['mb'] for one in theirs):.0f} MB; products: "
-                + ", ".join(_short(name) for name in ours[0]["products"]),
+                + (", ".join(_short(name) for name in ours[0]["products"]) or "none"),
             )
         )
         libraries = [_imported(next(iter(_BESIDE.values())))["seconds"] for _ in range(ROUNDS)]

@@ -62,6 +62,7 @@ def _rows(function: DeployedFunction, scratch: Path) -> list[Row]:
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / name, plain / name, ignore=ignored)
         shutil.copy(ROOT / "registry.yaml", plain)
+        shutil.copytree(ROOT / "mappings", plain / "mappings")
     compiled = build(function, materials(site, function.runtime, by), scratch / "compiled")
     sources = build(function, materials(site, function.runtime, None), scratch / "sources")
     folders = dict(zip(_KINDS, (compiled.folder, sources.folder, plain), strict=True))

@@ -10,9 +10,11 @@ import re
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
+from localcloud import ram
+from localcloud.call import CloudError
 from localcloud.clock import VirtualClock
 from localcloud.fc.deployment import EventBridgeConfig, MnsTopicConfig, TimerConfig
-from localcloud.incoming import request_id
+from localcloud.incoming import base_context, request_id
 from localcloud.mns.topic import retry_delays
 from localcloud.world import Subscription
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 _QUEUE_ARN: Final = re.compile(r".*:/?queues/(?P<name>[A-Za-z0-9-]+)(/messages)?")
 _EVERY: Final = re.compile(r"@every (?P<count>\d+)(?P<unit>[smh])")
 _BATCH_LIMIT: Final = 16
+_MOMENT: Final = 1.0
+"""Seconds that MNS needs the role's credentials for."""
 _DAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -194,7 +198,11 @@ class Stream:
 
 
 def _subscribe(fc: Fc, function: str, trigger: Trigger, config: MnsTopicConfig) -> None:
-    """The topic's messages are queued as asynchronous invocations."""
+    """The topic's messages are asynchronous invocations, where its role lets MNS start it."""
+
+    def take(event: bytes) -> bool:
+        return _may_start(fc, function, trigger.invocationRole) and fc.invoke_async(function, event)
+
     topic = (trigger.sourceArn or "").rpartition("topics/")[2]
     subscription = Subscription(
         name=trigger.triggerName,
@@ -207,8 +215,22 @@ def _subscribe(fc: Fc, function: str, trigger: Trigger, config: MnsTopicConfig) 
         topic,
         subscription,
         config.notifyContentFormat,
-        lambda event: fc.invoke_async(function, event),
+        take,
     )
+
+
+def _may_start(fc: Fc, function: str, role_arn: str | None) -> bool:
+    """MNS may start the function by the trigger's `invocationRole`; without one, by its own."""
+    if role_arn is None:
+        return True
+    place = f"{fc.props(function).region}:{fc.settings.account_uid}"
+    try:
+        session = fc.cloud.identity.service_session(role_arn, "mns.aliyuncs.com", "mns", _MOMENT)
+    except CloudError:
+        return False
+    context = base_context(session.caller, fc.cloud.clock.now())
+    arn = f"acs:fc:{place}:functions/{function}"
+    return ram.allowed(session.caller, "fc:InvokeFunction", arn, context)
 
 
 # Timer --------------------------------------------------------------------------------------------

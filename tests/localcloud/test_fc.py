@@ -198,6 +198,36 @@ def test_a_topic_pushes_what_fits_its_tag(fc):
     assert "MessageTag" not in event
 
 
+@pytest.mark.parametrize(
+    ("role", "starts"),
+    [
+        ("ecr-notify-invocation", True),
+        ("ecr-notify", False),  # it trusts Function Compute, and not MNS
+        ("nobodys", False),
+    ],
+)
+def test_a_topic_starts_a_function_by_the_role_of_the_trigger(world, clock, role, starts):
+    deployment = load(SAMPLE / "s.yaml", {})
+    (trigger,) = deployment.functions["topic"].triggers
+    trigger.invocationRole = f"acs:ram::{A}:role/{role}"
+    trigger.triggerConfig.filterTag = None
+    # The role of the sample's world may start one function: it is called so here.
+    (invocation,) = [one for one in world.account(A).roles if one.name == "ecr-notify-invocation"]
+    (statement,) = invocation.policies[0]["Statement"]
+    taken = []
+    in_process = {"topic": lambda event: taken.append(event)}  # noqa: PLW0108 -- it answers nothing
+    for resource, calls in (
+        (statement["Resource"][0], 0),
+        (f"acs:fc:cn-hangzhou:{A}:functions/topic", int(starts)),
+    ):
+        statement["Resource"] = [resource]
+        functions = Functions(deployment, account_uid=A, root=SAMPLE, in_process=in_process)
+        with LocalCloud(world, clock=clock, functions=functions) as local:
+            local.cloud.mns.publish(A, "ecr-results", b"{}", None)
+            assert local.cloud.fc.idle(10)
+            assert len(taken) == calls
+
+
 def test_an_asynchronous_event_is_tried_again_and_then_goes_to_its_destination(fc):
     fc.cloud.mns.publish(A, "ecr-results", b"fail", "granted")
     dead = fc.cloud.mns.queue(A, "ecr-attachments-dead")
