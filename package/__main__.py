@@ -22,6 +22,7 @@ from package.bytecode import interpreter
 from package.deployed import functions
 from package.folder import Contents, Materials, build, pack
 from package.libraries import installed, lock
+from package.record import record_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -103,6 +104,7 @@ def _built_twice(
         raise SystemExit(f"{function.name}: two builds differ: {digest}, {again.digest}")
     pack(first, dist / f"{function.folder}.zip")
     (dist / f"{function.folder}.cdx.json").write_text(bill(first, digest), "utf-8")
+    record_of(first, made_of).write(dist)
     shutil.rmtree(again.folder)
     return first
 

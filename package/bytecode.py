@@ -50,6 +50,11 @@ class Interpreter:
             raise DidNotRun(done.stderr[-2000:])
         return done.stdout
 
+    @property
+    def version(self) -> str:
+        """Its version: `3.12.4`. Raises DidNotRun."""
+        return self.run("-c", "import platform; print(platform.python_version())").strip()
+
 
 def interpreter(runtime: str, environ: Mapping[str, str]) -> tuple[Interpreter | None, str]:
     """The interpreter for the runtime (`3.12`) and a sentence about it; None where none is at hand.
@@ -61,7 +66,7 @@ def interpreter(runtime: str, environ: Mapping[str, str]) -> tuple[Interpreter |
     for path in filter(None, candidates):
         found = Interpreter(path)
         try:
-            version = found.run("-c", "import platform; print(platform.python_version())").strip()
+            version = found.version
         except (OSError, DidNotRun):
             continue
         if version.startswith(f"{runtime}."):

@@ -17,6 +17,7 @@ from package.native import without_sections
 from package.reach import Tree, module_name, reached
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from package.bytecode import Interpreter
@@ -93,11 +94,16 @@ class Package:
     @property
     def digest(self) -> str:
         """SHA-256 over each file's path and content: what two builds have in common."""
-        whole = hashlib.sha256()
-        for path in self.files:
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
-            whole.update(f"{content}  {path.relative_to(self.folder).as_posix()}\n".encode())
-        return whole.hexdigest()
+        return digest(self.files, self.folder)
+
+
+def digest(files: Iterable[Path], folder: Path) -> str:
+    """SHA-256 over the files' paths from a folder and their contents, in their order."""
+    whole = hashlib.sha256()
+    for path in files:
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        whole.update(f"{content}  {path.relative_to(folder).as_posix()}\n".encode())
+    return whole.hexdigest()
 
 
 def build(function: DeployedFunction, materials: Materials, target: Path) -> Package:

@@ -259,12 +259,38 @@ class Props(Model):
         return self
 
 
+class Action(Model):
+    """What Serverless Devs does beside its command: a command line, a component's, a plugin's.
+
+    One that fails ends the command, but where `allow_failure` is said.
+    """
+
+    run: str | None = None
+    path: str | None = None
+    component: str | None = None
+    plugin: str | None = None
+    args: dict[str, Any] | None = None
+    allow_failure: bool = False
+
+    @model_validator(mode="after")
+    def _does_one_thing(self) -> Action:
+        if sum(one is not None for one in (self.run, self.component, self.plugin)) != 1:
+            raise ValueError("an action is `run`, `component` or `plugin`, and one of them")
+        if self.path is not None and self.run is None:
+            raise ValueError("`path` is where `run` runs")
+        return self
+
+
+When = Annotated[str, Field(pattern=r"^(pre|success|fail|complete|post)-[a-z]+$")]
+Actions = dict[When, list[Action]]
+
+
 class Resource(Model):
     """One resource of the deployment."""
 
     component: Literal["fc3"]
     props: Props
-    actions: dict[str, Any] = {}
+    actions: Actions = {}
 
 
 class Deployment(Model):
@@ -275,7 +301,7 @@ class Deployment(Model):
     access: str
     vars: dict[str, Any] = {}
     resources: dict[str, Resource]
-    actions: dict[str, Any] = {}
+    actions: Actions = {}
 
     @property
     def functions(self) -> dict[str, Props]:

@@ -51,14 +51,27 @@ _ACTIONS: Final[dict[Purpose, dict[str, str]]] = {
 }
 
 
-def session_policy(authorization: AuthorizationId, purpose: Purpose) -> str:
+def session_policy(authorization: AuthorizationId, purpose: Purpose, *more: AuthorizationId) -> str:
     """The narrowest policy for one purpose: one action on the one instance. Pure.
 
     A VBR is named in both of its documented ARN forms: `acs:expressconnect:` and `acs:vpc:`.
 
+    Args:
+        authorization: Whose instance.
+        purpose: For what.
+        more: Others, each with a statement of its own; the work itself never has any.
+
     Raises:
         ValueError: It would be longer than STS takes.
     """
+    statements = [_statement(one, purpose) for one in (authorization, *more)]
+    policy = json.dumps({"Version": "1", "Statement": statements}, separators=(",", ":"))
+    if len(policy) > POLICY_LIMIT:
+        raise ValueError(f"the session policy has {len(policy)} characters of {POLICY_LIMIT}")
+    return policy
+
+
+def _statement(authorization: AuthorizationId, purpose: Purpose) -> dict[str, object]:
     place = f"{authorization.instance_region_id}:{authorization.instance_owner_uid}"
     instance = authorization.instance_id
     resources = (
@@ -69,15 +82,11 @@ def session_policy(authorization: AuthorizationId, purpose: Purpose) -> str:
             f"acs:vpc:{place}:virtualborderrouter/{instance}",
         ]
     )
-    statement = {
+    return {
         "Effect": "Allow",
         "Action": _ACTIONS[purpose][authorization.instance_type],
         "Resource": resources,
     }
-    policy = json.dumps({"Version": "1", "Statement": [statement]}, separators=(",", ":"))
-    if len(policy) > POLICY_LIMIT:
-        raise ValueError(f"the session policy has {len(policy)} characters of {POLICY_LIMIT}")
-    return policy
 
 
 def session_name(function: str, ticket: str) -> str:
@@ -133,6 +142,8 @@ class Sessions:
         self._now = now
         self._kept: dict[tuple[str, str, str], tuple[datetime, Credentials]] = {}
         self._trusts_next: set[str] = set()
+        self.asked = 0
+        """How often STS was asked for a role, whatever it answered."""
         self._lock = threading.Lock()
 
     def assume(self, role: Role, policy: str, name: str) -> Credentials:
@@ -199,6 +210,8 @@ class Sessions:
     def _asked(
         self, role: Role, external_id: SecretStr, policy: str, name: str
     ) -> tuple[datetime, Credentials]:
+        with self._lock:
+            self.asked += 1
         client = Client(sdk.config(self._credentials(), self._endpoint, self._region))
         request = AssumeRoleRequest(
             role_arn=role.arn,

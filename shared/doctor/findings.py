@@ -93,7 +93,6 @@ class AccountSeen:
     regions: dict[str, str] = field(default_factory=dict)
     has_vbr: bool = False
     vbr: tuple[str, str] | None = None
-    assumed: int = 0
 
 
 def finding(name: str, about: str, **told: object) -> Finding:

@@ -16,9 +16,11 @@ from localcloud.ecr.state import Subject
 from localcloud.world import Vbr
 from shared.authorization import Authorization
 from shared.cloud.errors import CloudFailure
+from shared.cloud.sessions import session_policy
 from shared.contract import AuthorizationId
 from shared.converge import Step
 from shared.doctor.account_a import DEAD, FORM, QUEUES, SUBSCRIPTIONS, TOPIC
+from shared.doctor.probing import _IN_ONE_SESSION, _NOWHERE
 from shared.doctor.remedies import EXPLAINED
 from shared.external_ids import ExternalIdKeys
 from shared.ledger.sql import SqlLedger
@@ -282,6 +284,34 @@ def test_vbrs_that_are_enabled_and_not_registered_are_named(tmp_path, run, monke
         told = examined(system, run, monkeypatch)
         assert found(told) == {("vbr_not_registered", B)}
         assert told.code == 0
+
+
+def roles_asked(system, run, monkeypatch, uid):
+    before = system.calls("sts").count("AssumeRole")
+    assert found(examined(system, run, monkeypatch, "--account", uid)) == set()
+    return system.calls("sts").count("AssumeRole") - before
+
+
+def test_so_many_roles_are_asked_for_whatever_the_regions_and_kinds(tmp_path, run, monkeypatch):
+    """STS's quota is what a round over many accounts waits for."""
+    with WireSystem(tmp_path) as system:
+        assert roles_asked(system, run, monkeypatch, B) == 5  # two regions
+        assert roles_asked(system, run, monkeypatch, FACTORY) == 5  # VPCs and VBRs
+        system.post("grant_vbr")
+        system.settle()
+        assert roles_asked(system, run, monkeypatch, FACTORY) == 6  # a real VBR is by itself
+
+
+def test_made_up_instances_of_the_longest_names_fit_into_one_session():
+    of = AuthorizationId(
+        ecr_id=ECR, ecr_owner_uid=ACCOUNT_A, instance_id=_NOWHERE["VPC"], instance_type="VPC",
+        instance_region_id="ap-southeast-northern-12", instance_owner_uid=B,
+    )  # fmt: skip
+    vbr = of.model_copy(update={"instance_type": "VBR", "instance_id": _NOWHERE["VBR"]})
+    for purpose in ("look", "grant", "revoke"):
+        policy = json.loads(session_policy(vbr, purpose, *[of] * (_IN_ONE_SESSION - 1)))
+        alone = [json.loads(session_policy(one, purpose))["Statement"][0] for one in (vbr, of)]
+        assert policy["Statement"] == [alone[0], *[alone[1]] * (_IN_ONE_SESSION - 1)]
 
 
 def test_a_clock_that_is_wrong_is_named(tmp_path, run, monkeypatch):

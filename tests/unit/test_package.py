@@ -20,6 +20,7 @@ from package.folder import BadContents, Contents, Materials, build, pack
 from package.libraries import NotAsLocked, installed, lock
 from package.native import without_sections
 from package.reach import imports, module_name
+from package.record import read, record_of
 
 ROOT = Path(__file__).parents[2]
 RUNTIME = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -180,6 +181,18 @@ def test_bytecode_takes_the_place_of_a_librarys_source_and_lies_beside_ours(made
         "import sys; sys.path.insert(0, '.'); import small.part, shared.late as it; print(it.TEXT)"
     )
     assert Interpreter(sys.executable).run("-c", given, cwd=package.folder) == "late\n"
+
+
+def test_what_is_noted_of_a_package_says_for_what_and_of_what_it_was_made(made_of, tmp_path):
+    package = build(FUNCTION, made_of(by=Interpreter(sys.executable)), tmp_path / "out")
+    made = record_of(package, made_of(by=Interpreter(sys.executable)))
+    assert (made.runtime, made.package) == (RUNTIME, package.digest)
+    assert made.bytecode.startswith(f"{RUNTIME}.")
+    made.write(tmp_path)
+    assert read(tmp_path, "ecr-one") == made
+    assert record_of(package, made_of()).bytecode is None
+    (tmp_path / "shared" / "late.py").write_text("TEXT = 'later'")
+    assert record_of(package, made_of()).sources != made.sources
 
 
 def test_a_source_that_cannot_be_compiled_stops_the_build(made_of, tmp_path):
