@@ -59,7 +59,7 @@ def main(  # noqa: PLR0913 -- each is an option
         tally = _run(pool, processes, schedules, seed, started + minutes * 60)
         took = time.monotonic() - started
         caught = _caught(pool, most) if bugs else {}
-    for schedule, what in tally.broken[:5]:
+    for schedule, what in _one_of_each(tally.broken):
         screen.print(f"BROKEN {what}", style="bold red", markup=False)
         screen.print(campaign.told_whole(campaign.minimised(schedule), _commit()), markup=False)
     _show(tally, caught, took)
@@ -118,6 +118,14 @@ def _caught(pool: Any, most: int) -> dict[str, tuple[int, str] | None]:
             found[name] = one.get()
             bar.advance(task)
     return found
+
+
+def _one_of_each(broken: list[tuple[Schedule, str]]) -> list[tuple[Schedule, str]]:
+    """The first schedule that broke each invariant: a hundred of one kind say no more than one."""
+    first: dict[str, tuple[Schedule, str]] = {}
+    for schedule, what in broken:
+        first.setdefault(what.partition(":")[0], (schedule, what))
+    return list(first.values())
 
 
 def _replayed(schedule: Schedule) -> int:
