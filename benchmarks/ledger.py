@@ -30,7 +30,7 @@ NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 def measure() -> list[Row]:
     """SQLite beside PostgreSQL; schedules at the ports."""
     with tempfile.TemporaryDirectory() as folder:
-        rates = {name: _rate(url) for name, url in _urls(Path(folder))}
+        rates = {name: _rate(url) for name, url in urls(Path(folder))}
     campaign.quiet()
     schedules = [campaign.sampled(seed) for seed in range(200)]
     started = time.perf_counter()
@@ -57,7 +57,8 @@ def measure() -> list[Row]:
     ]
 
 
-def _urls(folder: Path) -> Iterator[tuple[str, str]]:
+def urls(folder: Path) -> Iterator[tuple[str, str]]:
+    """A database of each kind, for as long as it is asked for."""
     yield "sqlite", f"sqlite:///{folder}/ledger.db"
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
     with warnings.catch_warnings():
