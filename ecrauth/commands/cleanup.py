@@ -9,12 +9,11 @@ from typing import Annotated
 import typer
 
 from ecrauth import reach, screen
+from ecrauth.commands import options as given
 from ecrauth.exits import Exit, Failed
 from ecrauth.settings import of
 
 app = typer.Typer(help="What is due, stale or adrift; the brake.", no_args_is_help=True)
-
-Json = Annotated[bool, typer.Option("--json", help="As JSON")]
 
 
 @app.command("run")
@@ -48,7 +47,7 @@ def show_report(  # noqa: PLR0913 -- each is an option
     day: Annotated[str | None, typer.Option(help="Of a day (2026-11-24); else the last")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write it as Markdown")] = None,
     html: Annotated[Path | None, typer.Option(help="Write it as an HTML file")] = None,
-    as_json: Json = False,
+    as_json: given.Json = False,
 ) -> None:
     """What the last run of the clean-up has found."""
     from ecrauth import report
@@ -78,9 +77,10 @@ def show_brake(context: typer.Context) -> None:
     """The list that waits for an operator, if the brake is on."""
     from ecrauth import report
     from shared.cleanup import notes
+    from shared.cleanup.brake import brake_on
 
     with reach.ledger(of(context)) as ledger:
-        brake = notes.brake_on(ledger)
+        brake = brake_on(ledger)
         asks = list(notes.asks_of(ledger, brake.run)) if brake else []
     if brake is None:
         screen.line("the brake is off")
@@ -106,9 +106,9 @@ def drop_brake(context: typer.Context, digest: str) -> None:
 
 def _decide(context: typer.Context, digest: str, *, release: bool) -> None:
     from shared.audit import Trail
-    from shared.cleanup import notes
+    from shared.cleanup.brake import decide
 
     with reach.ledger(of(context)) as ledger:
         trail = Trail(ledger, reach.now)
-        notes.decide(ledger, trail, digest, getpass.getuser(), release=release)
+        decide(ledger, trail, digest, getpass.getuser(), release=release)
     screen.line("released" if release else "dropped")

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from werkzeug.wrappers import Response
 
-from shared.cleanup import notes
+from shared.cleanup.brake import NoSuchBrake, decide
 from shared.console import words
 from shared.console.acting import plan, usual_end
 from shared.console.charts import drawn
@@ -173,8 +173,8 @@ class Asking:
         self._check_form(fields, f"{kind} {digest}")
         trail, release = self.door.acting.trail, kind == "release"
         try:
-            notes.decide(self._ledger, trail, digest, self.person.name, release=release)
-        except notes.NoSuchBrake:
+            decide(self._ledger, trail, digest, self.person.name, release=release)
+        except NoSuchBrake:
             return self._brakes(self.words("brake_gone"))
         return self._to("/console/brakes", done="released" if release else "dropped")
 
@@ -191,7 +191,7 @@ class Asking:
         if told.link:
             link = (frame.url(told.link), self.words("look_again"))
         title = self.words(f"title_{name}")
-        return self._page("message", told.status, title=title, lines=lines, link=link, is_bad=True)
+        return self._page("message", told.status, title=title, lines=lines, link=link)
 
     def refused(self, refusal: Refusal) -> Response:
         """A refusal in the place of a page."""
@@ -200,7 +200,7 @@ class Asking:
         status = _status(refusal)
         title = self.words("title_refused")
         lines = self._why(refusal)
-        return self._page("message", status, title=title, lines=lines, link=None, is_bad=True)
+        return self._page("message", status, title=title, lines=lines, link=None)
 
     def _why(self, refusal: Refusal) -> tuple[str, str]:
         told = Problem(code=refusal.code, message=refusal.detail, remedy=refusal.remedy)
