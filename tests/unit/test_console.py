@@ -27,6 +27,7 @@ from shared.console.pages import Frame, page, visible
 from shared.console.people import NotSignedIn, People
 from shared.console.words import LANGUAGES, chosen, read, words
 from shared.contract import AuthorizationId, Problem
+from shared.doctor.remedies import EXPLAINED
 from shared.intake.webhooks import BadSecrets
 from shared.registry import ConsoleRole, Registry, load
 from simulation.memory import MemoryLedger
@@ -369,7 +370,7 @@ def test_every_text_that_the_code_names_is_there_and_no_other():
     named = set(re.findall(r"\bt\('(\w+)'[,)]", told)) | set(re.findall(r"words\(\"(\w+)\"", told))
     assert named <= texts.keys()
     made = ("state_", "association_", "action_", "step_", "days_", "level_", "role_", "language_",
-            "title_", "do_", "brake_", "sort_", "will_wait_")  # fmt: skip
+            "title_", "do_", "brake_", "sort_", "will_wait_", "finding_")  # fmt: skip
     how = {f"{name}_how" for name in re.findall(r"Told\(\"(\w+)\"", told)}
     unused = [
         key
@@ -378,6 +379,14 @@ def test_every_text_that_the_code_names_is_there_and_no_other():
         and f"'{key}'" not in told
     ]  # fmt: skip
     assert unused == []
+
+
+def test_every_finding_has_a_name_in_the_readers_language():
+    """Those of the clean-up and the audit are headings of runbooks, as tests/docs holds."""
+    runbooks = (ROOT / "docs" / "runbooks.md").read_text().partition("\n## Findings\n")[2]
+    known = set(re.findall(r"^### `(\w+)`$", runbooks, re.MULTILINE)) | EXPLAINED.keys()
+    named = {key.removeprefix("finding_") for key in read("zh") if key.startswith("finding_")}
+    assert named == known
 
 
 def test_what_is_wrong_is_told_in_the_readers_language():
