@@ -191,7 +191,7 @@ class Asking:
         if told.link:
             link = (frame.url(told.link), self.words("look_again"))
         title = self.words(f"title_{name}")
-        return self._page("message", told.status, title=title, lines=lines, link=link, is_bad=True)
+        return self._page("message", told.status, title=title, lines=lines, link=link)
 
     def refused(self, refusal: Refusal) -> Response:
         """A refusal in the place of a page."""
@@ -200,7 +200,7 @@ class Asking:
         status = _status(refusal)
         title = self.words("title_refused")
         lines = self._why(refusal)
-        return self._page("message", status, title=title, lines=lines, link=None, is_bad=True)
+        return self._page("message", status, title=title, lines=lines, link=None)
 
     def _why(self, refusal: Refusal) -> tuple[str, str]:
         told = Problem(code=refusal.code, message=refusal.detail, remedy=refusal.remedy)
