@@ -16,7 +16,7 @@ from mns.queue import Message
 from mns.topic import TopicMessage
 from pydantic import SecretStr
 
-from shared.registry import external_id
+from shared.external_ids import external_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from contracts import asyncapi
 from contracts.schemas import MODELS, schema
 from contracts.versions import EVENTS, HERE, NotReleasable, current, release
+from shared.intake import openapi
 
 
 def documents() -> dict[str, dict[str, Any]]:
@@ -18,8 +17,7 @@ def documents() -> dict[str, dict[str, Any]]:
     version = ".".join(map(str, current()))
     found = {f"{name}.schema.json": schema(name) for name in MODELS}
     found["asyncapi.json"] = asyncapi.document(version, examples())
-    if find_spec("shared.intake") is not None:
-        found["openapi.json"] = import_module("shared.intake.openapi").document()
+    found["openapi.json"] = openapi.document()
     return found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -122,22 +121,21 @@ def mapped(folder: str, name: str, payload: dict[str, Any]) -> dict[str, Any]:
         Failed: There is no such mapping, or it makes no request of the payload: each field at
             fault, with its expression; what was found there is not repeated.
     """
+    from shared import mapping
     from shared.contract import BadMessage
 
-    mappings = import_module("shared.mapping")
     try:
-        found = mappings.load(Path(folder))
-    except mappings.BadMapping as bad:
+        found = mapping.load(Path(folder))
+    except mapping.BadMapping as bad:
         raise Failed(bad, "set MAPPINGS_FOLDER to where the mappings are") from None
     asking = sorted(one.name for one in found.values() if one.asks is not None)
     if name not in asking:
         what = f"no mapping {name!r:.40} reads tickets"
         raise Failed(what, f"one of: {', '.join(asking)}", Exit.USAGE)
     try:
-        made: dict[str, Any] = found[name].request(payload)
+        return found[name].request(payload)
     except BadMessage as bad:
         raise Failed(bad, f"mend the ticket, or mappings/{name}.yaml") from None
-    return made
 
 
 def checked(made: dict[str, Any]) -> Request | Bundle:

@@ -104,7 +104,6 @@ class Instance:
             }
         )
         self._start_up = life.initializer.timeout if life.initializer else 0
-        self.last_used = time.monotonic()
 
     @property
     def pid(self) -> int:
@@ -136,7 +135,6 @@ class Instance:
             return _failed({"errorMessage": message}, "FunctionTimedOut")
         except OSError:
             answer = None
-        self.last_used = time.monotonic()
         if answer is None:
             self.kill()
             duration = int((time.monotonic() - started) * 1000)

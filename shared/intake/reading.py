@@ -7,7 +7,6 @@ import binascii
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from shared.intake.models import Listing, RequestStatus
     from shared.ledger import Ledger
     from shared.registry import Registry, Scope
-
-_MOMENT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)

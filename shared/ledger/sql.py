@@ -17,7 +17,6 @@ from pydantic import ValidationError
 from sqlalchemy import (
     BigInteger,
     Column,
-    Index,
     Integer,
     MetaData,
     String,
@@ -80,66 +79,64 @@ class _Utc(TypeDecorator[datetime]):
         return None if value is None else EPOCH + value * MICROSECOND
 
 
+# What statements need to know of the tables; schema.py makes them, with their indexes.
 _metadata = MetaData()
 _requests = Table(
     "requests",
     _metadata,
     Column("request_id", String(64), primary_key=True),
-    Column("document", Text, nullable=False),
-    Column("received_at", _Utc, nullable=False),
+    Column("document", Text),
+    Column("received_at", _Utc),
     Column("outcome", String(16)),
     Column("finished_at", _Utc),
-    Index("requests_unfinished", "finished_at", "received_at"),
 )
 _authorizations = Table(
     "authorizations",
     _metadata,
     Column("key", String(255), primary_key=True),
-    Column("version", Integer, nullable=False),
-    Column("document", Text, nullable=False),
-    Column("due_at", _Utc, index=True),
+    Column("version", Integer),
+    Column("document", Text),
+    Column("due_at", _Utc),
     # What is searched for, kept beside the document (`schema.columns_of`).
     Column("ecr_id", String(64)),
-    Column("instance_id", String(64), index=True),
+    Column("instance_id", String(64)),
     Column("instance_owner_uid", String(16)),
     Column("state", String(16)),
-    Column("ends_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger),
 )
 _results = Table(
     "results",
     _metadata,
     # One id counts per database: results are told in the order in which they were added.
     Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("result_id", String(255), nullable=False, unique=True),
-    Column("request_id", String(64), nullable=False, index=True),
-    Column("document", Text, nullable=False),
-    Column("made_at", _Utc, nullable=False),
+    Column("result_id", String(255)),
+    Column("request_id", String(64)),
+    Column("document", Text),
+    Column("made_at", _Utc),
     Column("published_at", _Utc),
-    Index("results_unpublished", "published_at", "made_at"),
 )
 _audit = Table(
     "audit",
     _metadata,
     Column("chain", String(255), primary_key=True),
     Column("sequence", Integer, primary_key=True, autoincrement=False),
-    Column("at", _Utc, nullable=False, index=True),
-    Column("hash", String(64), nullable=False),
-    Column("document", Text, nullable=False),
+    Column("at", _Utc),
+    Column("hash", String(64)),
+    Column("document", Text),
 )
 _turns = Table(
     "turns",
     _metadata,
     Column("key", String(255), primary_key=True),
-    Column("version", Integer, nullable=False),
-    Column("next_at", _Utc, nullable=False),
+    Column("version", Integer),
+    Column("next_at", _Utc),
 )
-
 _notes = Table(
     "notes",
     _metadata,
     Column("key", String(255), primary_key=True),
-    Column("version", Integer, nullable=False),
-    Column("document", Text, nullable=False),
+    Column("version", Integer),
+    Column("document", Text),
 )
 
 # Built once: to put a statement together costs more than to run it.

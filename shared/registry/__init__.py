@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from shared.external_ids import check_key, external_id
 from shared.registry.cleaning import Brake, Cleanup, CleanupRules, Exemption, Freeze
 from shared.registry.model import (
     Account,
     Allowed,
-    Chat,
     ConsoleRole,
-    CrossAccountVbr,
     Ecr,
     Reader,
     Registry,
-    Requires,
     Scope,
     Sender,
 )
@@ -25,20 +21,15 @@ __all__ = [
     "Allowed",
     "BadRegistry",
     "Brake",
-    "Chat",
     "Cleanup",
     "CleanupRules",
     "ConsoleRole",
-    "CrossAccountVbr",
     "Ecr",
     "Exemption",
     "Freeze",
     "Reader",
     "Registry",
-    "Requires",
     "Scope",
     "Sender",
-    "check_key",
-    "external_id",
     "load",
 ]

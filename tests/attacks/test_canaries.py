@@ -23,9 +23,9 @@ from shared import log
 from shared.cleanup import notes
 from shared.cloud.credentials import Credentials
 from shared.cloud.sessions import Role
+from shared.external_ids import external_id
 from shared.ledger import LedgerUnavailable
 from shared.ledger.sql import SqlLedger
-from shared.registry import external_id
 from simulation.wire.system import ACCOUNT_A, ENVIRON, WireSystem
 from tests.attacks.conftest import put, revoke, sample
 

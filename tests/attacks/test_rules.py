@@ -13,6 +13,7 @@ from shared import registry
 from shared.authorization import Authorization, Lock
 from shared.cloud.sessions import session_name, session_policy
 from shared.contract import read_request
+from shared.external_ids import external_id
 from shared.ledger.sql import SqlLedger
 from simulation.wire.system import ACCOUNT_A, ENVIRON, ROOT, WireSystem, demo_world, deployment
 from tests.attacks.conftest import access, put, sample, writes
@@ -72,8 +73,8 @@ def trusted(system, values):
 
 
 def test_a_wrong_external_id_opens_nothing_and_two_are_valid_while_one_is_rotated(system):
-    right = registry.external_id(KEY, PAYMENTS).get_secret_value()
-    other = registry.external_id(SecretStr("k" * 40), PAYMENTS).get_secret_value()
+    right = external_id(KEY, PAYMENTS).get_secret_value()
+    other = external_id(SecretStr("k" * 40), PAYMENTS).get_secret_value()
     for number, (values, opens) in enumerate(
         [([other], False), ([right.upper()], False), ([right[:-1]], False), ([other, right], True)]
     ):

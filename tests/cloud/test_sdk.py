@@ -20,7 +20,7 @@ from shared.cloud.errors import CloudFailure, NotNow, OutcomeUnknown, Refused, e
 from shared.cloud.router import Router
 from shared.cloud.sessions import POLICY_LIMIT, Role, Sessions, session_name, session_policy
 from shared.contract import AuthorizationId
-from shared.registry import external_id
+from shared.external_ids import external_id
 
 ROOT = Path(__file__).parents[2]
 KEY = SecretStr("demo-external-id-key-demo-external-id-key")

@@ -7,8 +7,8 @@ import json
 from pydantic import SecretStr
 
 from localcloud.behaviour import Fault
+from shared.external_ids import external_id
 from shared.log import captured
-from shared.registry import external_id
 from simulation.wire.system import ENVIRON, WireSystem
 
 

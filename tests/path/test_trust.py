@@ -9,7 +9,7 @@ from localcloud.world import AccessKey, User
 from shared.cloud.credentials import Credentials
 from shared.cloud.errors import CloudFailure
 from shared.cloud.sessions import Role, Sessions
-from shared.registry import external_id
+from shared.external_ids import external_id
 from simulation.wire.system import ACCOUNT_A, ENVIRON, WireSystem, demo_world
 
 ACCOUNT_B = "2000300040005000"

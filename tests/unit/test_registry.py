@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from shared import registry
 from shared.contract import read_request
+from shared.external_ids import external_id
 from shared.registry import BadRegistry, load
 from shared.registry.__main__ import main as check_registry
 
@@ -63,16 +64,16 @@ def test_a_registry_of_any_size_is_not_read(tmp_path):
 
 
 def test_an_external_id_is_one_for_each_account_and_hides_itself():
-    one = registry.external_id(KEY, "2000300040005000")
-    assert one == registry.external_id(KEY, "2000300040005000")
-    assert one != registry.external_id(KEY, "3000400050006000")
-    assert one != registry.external_id(SecretStr("l" * 32), "2000300040005000")
+    one = external_id(KEY, "2000300040005000")
+    assert one == external_id(KEY, "2000300040005000")
+    assert one != external_id(KEY, "3000400050006000")
+    assert one != external_id(SecretStr("l" * 32), "2000300040005000")
     assert one.get_secret_value() not in f"{one!r} {one}"
 
 
 def test_an_external_id_needs_a_key_worth_its_name():
     with pytest.raises(ValueError, match="32"):
-        registry.external_id(SecretStr("short"), "2000300040005000")
+        external_id(SecretStr("short"), "2000300040005000")
 
 
 CLEANUP = """
