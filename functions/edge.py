@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Settings = TypeVar("Settings", bound=BaseModel)
+MnsName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,119}$")]
+"""What a queue or a topic may be called."""
 
 _NAMES: Final = {"account_uid": "FC_ACCOUNT_ID", "region": "FC_REGION"}
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, SecretStr, model_validator
 
-from functions.edge import read
+from functions.edge import MnsName, read
 from functions.triggers import answer_each, queue_messages
 from shared import registry
 from shared.announce import Announcer
@@ -43,13 +43,11 @@ class Settings(Model):
 
     account_uid: AccountUid
     region: RegionId
-    queue: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,119}$")]
-    dead_letter_queue: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,119}$")]
-    request_queue: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,119}$")] = "ecr-requests"
-    attachment_queue: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,119}$")] = (
-        "ecr-attachments"
-    )
-    result_topic: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,119}$")]
+    queue: MnsName
+    dead_letter_queue: MnsName
+    request_queue: MnsName = "ecr-requests"
+    attachment_queue: MnsName = "ecr-attachments"
+    result_topic: MnsName
     ledger_url: SecretStr
     registry_file: str = "registry.yaml"
     external_id_key: SecretStr = SecretStr("")
@@ -76,11 +74,6 @@ class Settings(Model):
         return self
 
 
-def settings(environ: Mapping[str, str]) -> Settings:
-    """The settings in `environ`. Raises pydantic's ValidationError, which names what is wrong."""
-    return read(Settings, environ)
-
-
 class House:
     """What both workers share.
 
@@ -97,7 +90,7 @@ class House:
         self.now = now
         for name in ("EXTERNAL_ID_KEY", "EXTERNAL_ID_KEY_NEXT"):
             mask_value(environ.get(name, ""), always=True)
-        self.settings = settings(environ)
+        self.settings = read(Settings, environ)
         self.registry = registry.load(Path(self.settings.registry_file))
         self.ledger = SqlLedger(self.settings.ledger_url.get_secret_value())
         self.context: object = None

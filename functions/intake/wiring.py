@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, SecretStr
+from pydantic import SecretStr
 
-from functions.edge import read
+from functions.edge import MnsName, read
 from functions.intake.event import NotHttp, request_of, struct
 from shared import registry
 from shared.cloud.credentials import Credentials, from_environment
@@ -39,18 +39,13 @@ class IntakeSettings(Model):
 
     account_uid: AccountUid
     region: RegionId
-    request_queue: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,119}$")] = "ecr-requests"
+    request_queue: MnsName = "ecr-requests"
     ledger_url: SecretStr
     webhook_secrets: SecretStr = SecretStr("{}")
     registry_file: str = "registry.yaml"
     mappings_folder: str = "mappings"
     console: str = ""
     console_secret: SecretStr = SecretStr("")
-
-
-def settings(environ: Mapping[str, str]) -> IntakeSettings:
-    """The settings in `environ`. Raises pydantic's ValidationError, which names what is wrong."""
-    return read(IntakeSettings, environ)
 
 
 class IntakeHouse:
@@ -67,7 +62,7 @@ class IntakeHouse:
         self.environ = environ
         self.context: object = None
         _mask(environ)
-        self.settings = settings(environ)
+        self.settings = read(IntakeSettings, environ)
         self.now = now
         self.registry = registry.load(Path(self.settings.registry_file))
         self.console_settings = console.read(self.settings.console, self.settings.console_secret)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_core import from_json
 
-from functions.edge import read
+from functions.edge import MnsName, read
 from functions.triggers import topic_message
 from shared import mapping, registry
 from shared.cloud.credentials import Credentials, from_environment
@@ -47,9 +47,6 @@ def _json(text: object) -> object:
         raise BadJson("it is not JSON") from None
 
 
-QueueName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,119}$")]
-
-
 class Settings(Model):
     """What s.yaml says in the function's environment.
 
@@ -65,8 +62,8 @@ class Settings(Model):
 
     account_uid: AccountUid
     region: RegionId
-    dead_letter_queue: QueueName = "ecr-answers-dead"
-    result_topic: QueueName
+    dead_letter_queue: MnsName = "ecr-answers-dead"
+    result_topic: MnsName
     ledger_url: SecretStr
     registry_file: str = "registry.yaml"
     mappings_folder: str = "mappings"

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from werkzeug.wrappers import Response
 
+from functions.edge import read
 from functions.intake import handler as intake
 from functions.intake import wiring
 from functions.intake.event import NotHttp, request_of, struct
@@ -239,10 +240,12 @@ def test_the_answer_is_always_the_full_struct():
 def test_no_setting_that_is_refused_shows_a_secret():
     environ = {"FC_ACCOUNT_ID": "x", "LEDGER_URL": "postgresql://s3cret", "WEBHOOK_SECRETS": "w3b"}
     with pytest.raises(ValueError, match="account_uid") as bad:
-        wiring.settings(environ)
+        read(wiring.IntakeSettings, environ)
     assert "s3cret" not in str(bad.value)
     assert "w3b" not in str(bad.value)
-    good = wiring.settings({**environ, "FC_ACCOUNT_ID": "1" * 16, "FC_REGION": "cn-hangzhou"})
+    good = read(
+        wiring.IntakeSettings, {**environ, "FC_ACCOUNT_ID": "1" * 16, "FC_REGION": "cn-hangzhou"}
+    )
     assert "w3b" not in repr(good)
     assert isinstance(good.webhook_secrets, SecretStr)
 

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from pydantic import ValidationError
 
-from functions.wiring import Settings, settings
+from functions.edge import read
+from functions.wiring import Settings
 from shared.authorization import VISIBLE_AFTER
 from shared.cloud.sdk import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
 from shared.cloud.sessions import SESSION_SECONDS
@@ -26,7 +27,7 @@ LONGEST = {"TIMEOUT_SECONDS": "300", "REQUEST_TIMEOUT_SECONDS": "60", "CLOCK_SKE
 
 
 def test_a_lock_outlasts_the_function_its_last_call_and_two_clocks():
-    given = settings(ENVIRON)
+    given = read(Settings, ENVIRON)
     call = CONNECT_TIMEOUT_SECONDS + READ_TIMEOUT_SECONDS
     assert given.lock_seconds >= given.timeout_seconds + call + given.clock_skew_seconds
 
@@ -45,12 +46,12 @@ def test_a_lock_outlasts_the_function_its_last_call_and_two_clocks():
 )
 def test_a_limit_that_cannot_be_is_refused_and_nothing_secret_is_told(name, value):
     with pytest.raises(ValidationError) as bad:
-        settings({**ENVIRON, name: value})
+        read(Settings, {**ENVIRON, name: value})
     assert "s3cret-word" not in str(bad.value)
 
 
 def test_at_their_longest_the_limits_still_fit_each_other():
-    given = settings({**ENVIRON, **LONGEST})
+    given = read(Settings, {**ENVIRON, **LONGEST})
     lock = timedelta(seconds=given.lock_seconds)
     assert lock < LATE_AFTER < STUCK_AFTER
     assert lock > VISIBLE_AFTER
