@@ -32,10 +32,18 @@ class YamlFile:
     text: str
     document: Any
 
-    def lines(self, places: list[Place]) -> list[int]:
-        """For each place the line of the innermost part of it that the file has."""
+    def told(self, faults: list[tuple[Place, str]], whole: str) -> str:
+        """What is wrong with it, a line for each fault: file, line, place, reason.
+
+        Args:
+            faults: The place of each, and the reason.
+            whole: What the file is called where no place in it is at fault.
+        """
         root = yaml.compose(self.text, Loader=_StrictLoader)
-        return [_line(root, place) for place in places]
+        return "\n".join(
+            f"{self.name}:{_line(root, place)}: {'.'.join(map(str, place)) or whole}: {reason}"
+            for place, reason in faults
+        )
 
 
 def read(path: Path, max_bytes: int) -> YamlFile:

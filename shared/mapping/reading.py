@@ -91,13 +91,7 @@ class Reading:
     def check(self) -> None:
         """Raises BadMapping where anything was wrong."""
         if self._faults:
-            lines = self._file.lines([place for place, _ in self._faults])
-            raise BadMapping(
-                "\n".join(
-                    f"{self._file.name}:{line}: {'.'.join(map(str, place)) or 'mapping'}: {reason}"
-                    for line, (place, reason) in zip(lines, self._faults, strict=True)
-                )
-            )
+            raise BadMapping(self._file.told(self._faults, "mapping"))
 
     def request(self) -> Node | None:
         """The tree of the request; only fields that a ticket may fill."""

@@ -9,8 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from shared.registry.model import Account, Registry, Scope
-
-Place = tuple[str | int, ...]
+    from shared.yamlfile import Place
 
 
 class Contradiction(ValueError):

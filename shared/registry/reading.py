@@ -13,7 +13,7 @@ from shared.registry.model import Registry
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from shared.registry.contradictions import Place
+    from shared.yamlfile import Place
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 _MOST_FAULTS: Final = 50
@@ -36,13 +36,7 @@ def load(path: Path) -> Registry:
     try:
         return Registry.model_validate(file.document)
     except ValidationError as error:
-        faults = _faults(error)[:_MOST_FAULTS]
-        shown = file.lines([place for place, _ in faults])
-        lines = [
-            f"{file.name}:{line}: {'.'.join(map(str, place)) or 'registry'}: {reason}"
-            for line, (place, reason) in zip(shown, faults, strict=True)
-        ]
-        raise BadRegistry("\n".join(lines)) from None
+        raise BadRegistry(file.told(_faults(error)[:_MOST_FAULTS], "registry")) from None
 
 
 def _faults(error: ValidationError) -> list[tuple[Place, str]]:
