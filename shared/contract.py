@@ -7,7 +7,7 @@ Schemas of `Request` and `Result` are published in contracts/.
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args
 
 from pydantic import (
     AwareDatetime,
@@ -49,6 +49,9 @@ Text = Annotated[
 InstanceType = Literal["VPC", "VBR"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 """What the registry calls a sender, a reader, a mapping."""
+Language = Literal["en", "zh"]
+LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
+"""Those in which tickets are told, and the console speaks."""
 Url = Annotated[
     str,
     # No user, no fragment, nothing that another parser could read as another host.
@@ -93,6 +96,11 @@ class Model(BaseModel):
     """Strict and immutable: nothing is coerced, nothing unknown is kept."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+def listed(value: object) -> object:
+    """A list, as JSON and YAML have it, as the tuple that a strict model asks for."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 class BadMessage(ValueError):
@@ -159,10 +167,7 @@ class Approval(Model):
     window_since: AwareDatetime | None = Field(default=None, description="The change window")
     window_until: AwareDatetime | None = None
 
-    @field_validator("by", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
+    _listed = field_validator("by", mode="before")(listed)
 
 
 class Callback(Model):
@@ -170,7 +175,7 @@ class Callback(Model):
 
     url: Url
     system: Name = Field(description="The mapping whose answers are sent: `servicenow`")
-    language: Literal["en", "zh"] = "en"
+    language: Language = "en"
 
 
 class Asked(Model):
@@ -435,7 +440,7 @@ def read_as(model: type[Read], document: dict[str, Any]) -> Read:
     try:
         return model.model_validate_json(to_json(document))
     except ValidationError as error:
-        raise BadMessage(_in_words(error), _request_id(document)) from None
+        raise BadMessage(_in_words(error), request_id_of(document)) from None
 
 
 def read_object(body: str | bytes) -> dict[str, Any]:
@@ -456,7 +461,8 @@ def read_object(body: str | bytes) -> dict[str, Any]:
     return document
 
 
-def _request_id(document: dict[str, Any]) -> str | None:
+def request_id_of(document: dict[str, Any]) -> str | None:
+    """The request id that a document bears, whatever else is wrong with it."""
     try:
         return _Bearer.model_validate({"request_id": document.get("request_id")}).request_id
     except ValidationError:
@@ -470,13 +476,19 @@ class _Bearer(Model):
 def _in_words(error: ValidationError) -> str:
     """The fields at fault and why, without their values: they are not ours to repeat."""
     faults = error.errors(include_url=False, include_context=False, include_input=False)
-    shown = [
-        f"{'.'.join(_safe(part) for part in fault['loc']) or 'request'}: {fault['msg']}"
-        for fault in faults[:_FAULTS_SHOWN]
-    ]
+    return the_first(
+        [
+            f"{'.'.join(_safe(part) for part in fault['loc']) or 'request'}: {fault['msg']}"
+            for fault in faults
+        ]
+    )
+
+
+def the_first(faults: list[str]) -> str:
+    """The first of what is wrong, and how many more there are."""
     hidden = len(faults) - _FAULTS_SHOWN
     more = f"; and {hidden} more" if hidden > 0 else ""
-    return "; ".join(shown) + more
+    return "; ".join(faults[:_FAULTS_SHOWN]) + more
 
 
 def _safe(part: str | int) -> str:

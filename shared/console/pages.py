@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from shared.console.assets import assets
-from shared.console.words import LANGUAGES
+from shared.contract import LANGUAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

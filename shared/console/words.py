@@ -5,20 +5,19 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from pydantic import TypeAdapter, ValidationError
 
 from shared import yamlfile
+from shared.contract import LANGUAGES
 from shared.notify import wording
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shared.contract import Problem
+    from shared.contract import Language, Problem
 
-Language = Literal["en", "zh"]
-LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
 COOKIE: Final = "ecr_console_lang"
 _FOLDER: Final = Path(__file__).parent / "texts"
 _MAX_BYTES: Final = 64 * 1024

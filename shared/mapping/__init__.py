@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
-from shared.contract import BadMessage, Bundle, Request, RequestId
-from shared.contract import Model as _Model
+from shared.contract import BadMessage, Bundle, Request, request_id_of, the_first
 from shared.mapping.reading import BadMapping, Reading
 from shared.mapping.tree import Misfit, at, shown
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "BadMapping", "Mapping", "Unmapped", "load", "read"]
 
 _SUFFIX: Final = ".yaml"
-_FAULTS_SHOWN: Final = 8
 
 
 class Unmapped(BadMessage):
@@ -81,7 +79,7 @@ class Mapping:
         except PydanticSerializationError:
             raise Unmapped(f"{self.name}: a field holds what is no JSON in UTF-8") from None
         except ValidationError as error:
-            raise Unmapped(self._in_words(error), _request_id(document)) from None
+            raise Unmapped(self._in_words(error), request_id_of(document)) from None
         return document
 
     def answer(self, told: dict[str, Any]) -> Answer:
@@ -97,8 +95,7 @@ class Mapping:
     def _in_words(self, error: ValidationError) -> str:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         lines = [self._fault(one["loc"], one["type"], one["msg"]) for one in faults]
-        more = f"; and {len(lines) - _FAULTS_SHOWN} more" if len(lines) > _FAULTS_SHOWN else ""
-        return f"{self.name}: " + "; ".join(lines[:_FAULTS_SHOWN]) + more
+        return f"{self.name}: {the_first(lines)}"
 
     def _fault(self, place: Place, kind: str, message: str) -> str:
         asks = self.asks
@@ -152,14 +149,3 @@ def _of_one(made: dict[str, Any]) -> dict[str, Any]:
 
 def _gone(kind: str) -> bool:
     return kind == "missing"
-
-
-class _Bearer(_Model):
-    request_id: RequestId
-
-
-def _request_id(document: dict[str, Any]) -> str | None:
-    try:
-        return _Bearer.model_validate({"request_id": document.get("request_id")}).request_id
-    except ValidationError:
-        return None

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from shared.contract import Bundle, Callback, Request, Result
+    from shared.contract import Bundle, Callback, Language, Request, Result
     from shared.ledger import Ledger
     from shared.mapping import Mapping as SystemMapping
     from shared.notify.delivery import Deliveries
     from shared.notify.sending import Reply, Sender
     from shared.notify.signing import Signer
-    from shared.notify.wording import Language, Texts
+    from shared.notify.wording import Texts
     from shared.registry import Registry
 
 log = structlog.get_logger()

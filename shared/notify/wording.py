@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pydantic import ValidationError, field_validator
 
 from shared import yamlfile
-from shared.contract import Model, Outcome
+from shared.contract import LANGUAGES, Language, Model, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from shared.contract import PartResult, Problem, Result, ResultBody
 
-Language = Literal["en", "zh"]
-LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
 _FOLDER: Final = Path(__file__).parent / "texts"
 _MAX_BYTES: Final = 128 * 1024
 _FIELDS: Final = frozenset(

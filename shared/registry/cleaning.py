@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field, field_validator, model_validator
 
-from shared.contract import AccountUid, EcrId, InstanceId, Model, RequestId, Text
+from shared.contract import AccountUid, EcrId, InstanceId, Model, RequestId, Text, listed
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -50,10 +50,7 @@ class CleanupRules(Model):
     cannot_verify: bool = True
     warn_days: tuple[Annotated[int, Field(ge=1, le=365)], ...] = (14, 3)
 
-    @field_validator("warn_days", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
+    _listed = field_validator("warn_days", mode="before")(listed)
 
     def changed_by(self, other: CleanupRules | None) -> CleanupRules:
         """These rules, but for those that `other` gives."""
@@ -130,7 +127,4 @@ class Cleanup(Model):
     freezes: tuple[Freeze, ...] = ()
     exemptions: tuple[Exemption, ...] = ()
 
-    @field_validator("freezes", "exemptions", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
+    _listed = field_validator("freezes", "exemptions", mode="before")(listed)

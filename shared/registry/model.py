@@ -14,10 +14,12 @@ from shared.contract import (
     AccountUid,
     EcrId,
     InstanceId,
+    Language,
     Model,
     Name,
     Outcome,
     RegionId,
+    listed,
 )
 from shared.registry.cleaning import Cleanup, CleanupRules, Days, Line
 from shared.registry.contradictions import Contradiction, contradictions
@@ -59,10 +61,7 @@ class Allowed(Model):
     regions: Annotated[tuple[RegionId, ...], Field(min_length=1)]
     instances: tuple[InstanceId, ...] | None = None
 
-    @field_validator("regions", "instances", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
+    _listed = field_validator("regions", "instances", mode="before")(listed)
 
 
 class CrossAccountVbr(Model):
@@ -85,10 +84,7 @@ class Account(Model):
     longest_lease_days: Days | None = None
     cleanup: CleanupRules | None = None
 
-    @field_validator("may", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
+    _listed = field_validator("may", mode="before")(listed)
 
 
 class Scope(Model):
@@ -97,10 +93,7 @@ class Scope(Model):
     accounts: Literal["all"] | tuple[AccountUid, ...]
     ecrs: Literal["all"] | tuple[EcrId, ...]
 
-    @field_validator("accounts", "ecrs", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
+    _listed = field_validator("accounts", "ecrs", mode="before")(listed)
 
     def covers(self, account_uid: str, ecr_id: str) -> bool:
         """Both the account B and the ECR are in it."""
@@ -139,12 +132,9 @@ class Sender(Scope):
     requires: Requires = Requires()
     callback_hosts: tuple[Host, ...] = ()
     per_minute: Annotated[int, Field(ge=1, le=6000)] = 60
-    language: Literal["en", "zh"] = "en"
+    language: Language = "en"
 
-    @field_validator("callback_hosts", mode="before")
-    @classmethod
-    def _hosts_listed(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
+    _hosts_listed = field_validator("callback_hosts", mode="before")(listed)
 
 
 class Reader(Scope):
@@ -156,10 +146,7 @@ class Reader(Scope):
 
     token_sha256: Annotated[tuple[Sha256, ...], Field(min_length=1)]
 
-    @field_validator("token_sha256", mode="before")
-    @classmethod
-    def _tokens_listed(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
+    _tokens_listed = field_validator("token_sha256", mode="before")(listed)
 
 
 class ConsoleRole(Scope):
@@ -183,13 +170,10 @@ class Chat(Model):
 
     system: Name
     host: Host
-    language: Literal["en", "zh"] = "en"
+    language: Language = "en"
     outcomes: tuple[Outcome, ...] = ("failed", "rejected")
 
-    @field_validator("outcomes", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
+    _listed = field_validator("outcomes", mode="before")(listed)
 
 
 class Doctor(Model):
