@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from shared.announce import final_of
 from shared.console.settings import SENDER
 from shared.contract import ALL_LEASES
-from shared.intake.posting import Posted
+from shared.intake.notes import posted
 from shared.intake.problems import Refusal
 from shared.intake.webhooks import Signed
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from shared.audit import Trail
     from shared.authorization import Authorization, Lease
     from shared.console.people import Person
+    from shared.intake.notes import Posted
     from shared.intake.posting import Posting
     from shared.ledger import Ledger
 
@@ -98,8 +99,7 @@ def plan(ledger: Ledger, record: Authorization, kind: Kind, lease_id: str | None
     asked = None
     for number in range(_TRIES):
         request_id = _request_id(record, kind, lease_id, number)
-        found = ledger.note(f"posted/{request_id}")
-        asked = Posted.model_validate_json(found[0]) if found else None
+        asked = posted(ledger, request_id)
         final = final_of(ledger.results(request_id)) if asked else None
         if final is None or final.result.data.outcome not in ("rejected", "failed"):
             break
@@ -132,10 +132,10 @@ class Acting:
 
     def is_asked(self, request_id: str) -> bool:
         """It was asked for before, and is on the queue now, had that been away just then."""
-        found = self.posting.ledger.note(f"posted/{request_id}")
-        if found is None:
+        known = posted(self.posting.ledger, request_id)
+        if known is None:
             return False
-        self.posting.send_on(Posted.model_validate_json(found[0]))
+        self.posting.send_on(known)
         return True
 
     def ask(self, person: Person, of: Plan, fields: Mapping[str, str]) -> bool:

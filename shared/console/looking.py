@@ -15,7 +15,7 @@ from shared.cleanup.tally import AGES
 from shared.contract import AuthorizationId
 from shared.doctor.canary import ROUND, Round
 from shared.intake.models import Listing
-from shared.intake.posting import asked_of
+from shared.intake.notes import asked_of
 from shared.intake.problems import not_found
 from shared.intake.reading import wanted_by
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -21,7 +20,6 @@ from shared.contract import (
     MAX_MESSAGE_BYTES,
     BadMessage,
     Bundle,
-    Model,
     NotAnObject,
     Request,
     read_as,
@@ -31,10 +29,20 @@ from shared.contract import (
 )
 from shared.intake import pace
 from shared.intake.models import Accepted, Again, Cancellation, Renewal
+from shared.intake.notes import (
+    Heard,
+    Posted,
+    asked_of,
+    owners_of,
+    posted,
+    posted_key,
+    webhook_key,
+)
 from shared.intake.problems import Refusal, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+    from datetime import datetime
 
     from shared.contract import Problem
     from shared.inbox import Send
@@ -47,29 +55,6 @@ log = structlog.get_logger()
 _TRIES: Final = 5
 _OURS: Final = ("sender", "part_of")
 """Fields that nobody posts: they say what we know."""
-
-
-class Posted(Model):
-    """The note of a request that was taken in.
-
-    Args:
-        request: What is put on the queue.
-        fingerprint: Of its content: the same id with another one is another request.
-        posted_at: When it came.
-        is_sent: It is on the queue.
-    """
-
-    request: Request | Bundle
-    fingerprint: str
-    posted_at: datetime
-    is_sent: bool = False
-
-
-class Heard(Model):
-    """The note of a webhook: what it said, and which request it was."""
-
-    digest: str
-    request_id: str
 
 
 class MapsRequest(Protocol):
@@ -139,9 +124,21 @@ class Posting:
 
         return self._take(signed, body, f"cancel/{request_id}", read)
 
-    def send_on(self, posted: Posted) -> Accepted:
+    def send_on(self, known: Posted) -> Accepted:
         """A request that is noted is on the queue, if it was not before. Raises CloudFailure."""
-        return self._sent(posted)
+        asked = known.request
+        if not known.is_sent:
+            self.send(self.queue, asked.model_dump_json(exclude_none=True))
+            key = posted_key(asked.request_id)
+            done = known.model_copy(update={"is_sent": True})
+            # Version 1 is the note that was put first: somebody else may have sent it meanwhile.
+            self.ledger.put_note(key, done.model_dump_json(exclude_defaults=True), 1)
+            log.info("request_sent", request_id=asked.request_id, sender=asked.sender)
+        return Accepted(
+            request_id=asked.request_id,
+            status_url=f"/requests/{asked.request_id}",
+            parts=tuple(p.request_id for p in asked.parts) if isinstance(asked, Bundle) else (),
+        )
 
     def _take(
         self,
@@ -153,16 +150,16 @@ class Posting:
         sender = self.registry.senders[signed.sender]
         self._keep_pace(signed.sender, sender)
         digest = sha256(what.encode() + b"\n" + body).hexdigest()
-        key = f"webhook/{signed.sender}/{signed.webhook_id}"
+        key = webhook_key(signed.sender, signed.webhook_id)
         heard = self._heard(key, digest)
         if heard is not None:
             return self._again(heard)
         asked = self._asked(signed.sender, sender, read)
-        posted = self._noted(asked)
+        known = self._noted(asked)
         note = Heard(digest=digest, request_id=asked.request_id)
         if not self.ledger.put_note(key, note.model_dump_json(), 0):
             self._heard(key, digest)  # another instance was quicker: with the same message?
-        return self._sent(posted)
+        return self.send_on(known)
 
     def _keep_pace(self, name: str, sender: Sender) -> None:
         over = pace.wait(self.ledger, f"intake/{name}", sender.per_minute, self.now())
@@ -190,10 +187,10 @@ class Posting:
         return heard
 
     def _again(self, heard: Heard) -> Accepted:
-        found = self.ledger.note(f"posted/{heard.request_id}")
-        assert found is not None  # noqa: S101 -- it was noted before the webhook was
+        known = posted(self.ledger, heard.request_id)
+        assert known is not None  # noqa: S101 -- it was noted before the webhook was
         log.info("webhook_repeated", request_id=heard.request_id)
-        return self._sent(Posted.model_validate_json(found[0]))
+        return self.send_on(known)
 
     def _asked(
         self, name: str, sender: Sender, read: Callable[[Sender], dict[str, Any]]
@@ -214,23 +211,22 @@ class Posting:
 
     def _noted(self, asked: Request | Bundle) -> Posted:
         """The note of this request id, new or as it was; Refusal where it is of another request."""
-        key = f"posted/{asked.request_id}"
-        now = self.now()
-        posted = Posted(request=asked, fingerprint=asked.fingerprint, posted_at=now)
+        key, now = posted_key(asked.request_id), self.now()
+        note = Posted(request=asked, fingerprint=asked.fingerprint, posted_at=now)
         for _ in range(_TRIES):
-            found = self.ledger.note(key)
-            if found is not None:
-                known = Posted.model_validate_json(found[0])
-                return _same(known, known.fingerprint, asked.fingerprint)
+            known = posted(self.ledger, asked.request_id)
+            if known is not None:
+                _check_same(known.fingerprint, asked)
+                return known
             record = self.ledger.request(asked.request_id)
             if record is not None:  # it came by the queue
-                posted = posted.model_copy(update={"is_sent": True})
-                _same(posted, record.fingerprint, asked.fingerprint)
+                note = note.model_copy(update={"is_sent": True})
+                _check_same(record.fingerprint, asked)
             else:
                 self._check(asked, now)
-            if self.ledger.put_note(key, posted.model_dump_json(exclude_defaults=True), 0):
+            if self.ledger.put_note(key, note.model_dump_json(exclude_defaults=True), 0):
                 log.info("request_posted", request_id=asked.request_id, sender=asked.sender)
-                return posted
+                return note
         raise RuntimeError("a note was neither there nor could it be put")
 
     def _check(self, asked: Request | Bundle, now: datetime) -> None:
@@ -268,21 +264,6 @@ class Posting:
             is_held=known is not None and bool(known[0].live_leases),
         )
 
-    def _sent(self, posted: Posted) -> Accepted:
-        asked = posted.request
-        if not posted.is_sent:
-            self.send(self.queue, asked.model_dump_json(exclude_none=True))
-            key = f"posted/{asked.request_id}"
-            done = posted.model_copy(update={"is_sent": True})
-            # Version 1 is the note that was put first: somebody else may have sent it meanwhile.
-            self.ledger.put_note(key, done.model_dump_json(exclude_defaults=True), 1)
-            log.info("request_sent", request_id=asked.request_id, sender=asked.sender)
-        return Accepted(
-            request_id=asked.request_id,
-            status_url=f"/requests/{asked.request_id}",
-            parts=tuple(p.request_id for p in asked.parts) if isinstance(asked, Bundle) else (),
-        )
-
     def _granted(self, sender: Sender, request_id: str) -> Request | Bundle:
         """The grant with this id, where it is in the sender's scope; else Refusal."""
         asked = asked_of(self.ledger, request_id)
@@ -299,26 +280,10 @@ class Posting:
         return asked
 
 
-def asked_of(ledger: Ledger, request_id: str) -> Request | Bundle | None:
-    """What the request asks, once it is received or noted by intake."""
-    record = ledger.request(request_id)
-    if record is not None:
-        return record.request
-    found = ledger.note(f"posted/{request_id}")
-    return Posted.model_validate_json(found[0]).request if found else None
-
-
-def owners_of(asked: Request | Bundle) -> set[str]:
-    """The accounts B that it is about."""
-    if isinstance(asked, Request):
-        return {asked.instance_owner_uid}
-    return {one.instance_owner_uid for one in asked.instances}
-
-
-def _same(posted: Posted, known: str, fingerprint: str) -> Posted:
-    if known != fingerprint:
+def _check_same(fingerprint: str, asked: Request | Bundle) -> None:
+    """Refusal where the request id is that of another request."""
+    if asked.fingerprint != fingerprint:
         raise Refusal.of(policy.REUSED)
-    return posted
 
 
 def _own(model: type[Again], body: bytes) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from shared.contract import AuthorizationId, Request
 from shared.intake.models import Page
-from shared.intake.posting import Posted, owners_of
+from shared.intake.notes import owners_of, posted
 from shared.intake.problems import Refusal, not_found
 from shared.intake.status import Known, standing, status
 from shared.ledger import Place, Wanted
@@ -63,14 +63,13 @@ class Reading:
         return tuple(one for _, one in page if one is not None), after_it
 
     def _known(self, request_id: str) -> Known | None:
-        note = self.ledger.note(f"posted/{request_id}")
-        posted = Posted.model_validate_json(note[0]) if note else None
-        known = self._of(request_id, posted.request if posted else None)
-        if posted is not None and known is not None:
-            # What was received under the id is what is told of, should it be something else.
-            is_it = known.asked is None or known.asked.fingerprint == posted.fingerprint
-            known = known if not is_it else _with(known, posted)
-        return known
+        note = posted(self.ledger, request_id)
+        known = self._of(request_id, note.request if note else None)
+        if note is None or known is None:
+            return known
+        # What was received under the id is what is told of, should it be something else.
+        is_it = known.asked is None or known.asked.fingerprint == note.fingerprint
+        return replace(known, posted_at=note.posted_at) if is_it else known
 
     def _of(self, request_id: str, noted: Request | Bundle | None) -> Known | None:
         record = self.ledger.request(request_id)
@@ -108,10 +107,6 @@ def wanted_by(reader: Scope, asked: Listing) -> Wanted:
         state=asked.state,
         ends_before=asked.expiring_before,
     )
-
-
-def _with(known: Known, posted: Posted) -> Known:
-    return Known(**{**vars(known), "posted_at": posted.posted_at})
 
 
 def _may_see(reader: Scope, known: Known) -> bool:
