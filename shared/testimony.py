@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from shared import policy
-from shared.cleanup.notes import noted
+from shared.cleanup.notes import noted, overwrite
 from shared.cleanup.words import Word, read_question, running_audit, word_key
 from shared.cloud.errors import Refused
 
@@ -80,7 +80,4 @@ class Testimony:
 
     def _note(self, question: Question, word: Word) -> None:
         """One of two answers to the same question is enough, whichever was quicker."""
-        key = word_key(question.audit.key)
-        known = self.ledger.note(key)
-        text = word.model_dump_json(exclude_none=True)
-        self.ledger.put_note(key, text, known[1] if known else 0)
+        overwrite(self.ledger, word_key(question.audit.key), word)

@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import merge
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -24,16 +23,18 @@ from shared.cleanup.differences import Differences, is_of_interest
 from shared.cleanup.findings import Finding, Shown, is_in_motion
 from shared.cleanup.notes import (
     CHAIN,
+    MOST_TOLD,
     CleanupRun,
     Found,
     Model,
     Told,
     UnreadableNote,
-    each_told,
+    first_told,
     found_key,
     noted,
+    overwrite,
 )
-from shared.cleanup.telling import MOST_PUBLISHED, tell
+from shared.cleanup.telling import tell
 from shared.cleanup.view import PAGE, View, each_ecr, unknown
 from shared.cleanup.words import AUDIT, Question, Word, word_key
 from shared.cloud.errors import NotNow
@@ -67,8 +68,6 @@ _ANSWERED_AFTER: Final = timedelta(minutes=10)
 _NO_ANSWER_AFTER: Final = timedelta(hours=2)
 _TOO_OLD: Final = timedelta(days=7)
 _MOST_TRIES: Final = 5
-_MOST_TOLD: Final = 200
-_LONGEST_SENTENCE: Final = 300
 
 
 class Waiting(Model):
@@ -151,7 +150,7 @@ class Audit:
         run, version = known.document, known.version
         if run is not None and run.outcome is not None and not run.is_told:
             return self._told_of(run, version)
-        if run is None or run.outcome is not None or not _is_recent(run, self.now()):
+        if run is None or run.outcome is not None or not run.is_recent(self.now(), _TOO_OLD):
             if known.is_unreadable:
                 log.error("note_unreadable", note=AUDIT)
                 self.trail.note(CHAIN, "note unreadable", note=AUDIT)
@@ -307,8 +306,8 @@ class Audit:
         def name(findings: Iterable[Finding]) -> None:
             for finding in findings:
                 counts[finding.name] = counts.get(finding.name, 0) + 1
-                if len(told) < _MOST_TOLD:
-                    told.append(_told(finding))
+                if len(told) < MOST_TOLD:
+                    told.append(Told.of(finding))
 
         name(troubles)
         for key, record, word in self._books(run, waiting):
@@ -317,7 +316,8 @@ class Audit:
             found = list(differences.of(of, record, word) if word else differences.unanswered(of))
             moved = found and word and not word.code and self.view.has_moved(key, word.at)
             name([] if moved else found)
-        self._note(found_key(SLOT, waiting.ecr_id), Found(told=tuple(told)))
+        found_at = found_key(SLOT, waiting.ecr_id)
+        overwrite(self.ledger, found_at, Found(told=tuple(told)))  # quicker ones noted the same
         rest = tuple(one for one in run.waiting if one.ecr_id != waiting.ecr_id)
         return run.model_copy(update={"waiting": rest, "counts": counts, "seen": seen})
 
@@ -362,15 +362,14 @@ class Audit:
     # The end -------------------------------------------------------------------------------------
 
     def _finished(self, run: AuditRun) -> AuditRun:
-        told = (one.model_copy(update={"request": None}) for one in each_told(self.ledger, run))
-        first = tuple(islice(told if run.counts else (), MOST_PUBLISHED))
-        ended = {"outcome": "audited", "finished_at": self.now(), "told": first}
+        told = first_told(self.ledger, run)
+        ended = {"outcome": "audited", "finished_at": self.now(), "told": told}
         return run.model_copy(update=ended)
 
     def _told_of(self, run: AuditRun, version: int) -> AuditRun:
         """It is on the topic, and kept as the last one; told again, it is the same to the byte."""
         tell(self.publish, self.source, "audited", run)
-        self._note(LAST_AUDIT, run)
+        overwrite(self.ledger, LAST_AUDIT, run)
         self.trail.note(CHAIN, "audited", run=run.id, seen=run.seen, asked=run.asked)
         run = run.model_copy(update={"is_told": True})
         self._put(run, version)
@@ -378,12 +377,6 @@ class Audit:
 
     def _put(self, run: AuditRun, version: int) -> bool:
         return self.ledger.put_note(AUDIT, run.model_dump_json(exclude_none=True), version)
-
-    def _note(self, key: str, document: Model | CleanupRun) -> None:
-        """It is noted; where somebody was quicker, it was the same."""
-        known = self.ledger.note(key)
-        text = document.model_dump_json(exclude_none=True)
-        self.ledger.put_note(key, text, known[1] if known else 0)
 
 
 def last_audit(ledger: Ledger) -> AuditRun | None:
@@ -401,16 +394,3 @@ def _without_word(
     record = row[2] if row else None
     if record is not None and is_of_interest(record) and not is_in_motion(record, begun):
         yield record.id.key, record, None
-
-
-def _told(finding: Finding) -> Told:
-    return Told(
-        name=finding.name,
-        key=finding.key,
-        sentence=finding.sentence[:_LONGEST_SENTENCE],
-        request=finding.request,
-    )
-
-
-def _is_recent(run: AuditRun, now: datetime) -> bool:
-    return timedelta() <= now - run.started_at < _TOO_OLD

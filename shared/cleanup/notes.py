@@ -7,8 +7,9 @@ licence to ask: who reads it is told so, looks only, and writes it anew.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from shared.audit import Trail
+    from shared.cleanup.findings import Finding
     from shared.ledger import Ledger
 
 CHAIN: Final = "clean-up"
@@ -26,6 +28,11 @@ RUN: Final = "cleanup/run"
 BRAKE: Final = "cleanup/brake"
 LAST_REPORT: Final = "cleanup/report"
 _REPORT: Final = "cleanup/report/"
+_LONGEST_SENTENCE: Final = 300
+MOST_PUBLISHED: Final = 40
+"""Findings that are told in full."""
+MOST_TOLD: Final = 200
+"""Findings of one ECR that are kept in full; the others are counted."""
 BOOKS: Final = "requests"
 """Stands among what a run looks at for the requests and results of the ledger."""
 
@@ -45,6 +52,16 @@ class Told(Model):
     key: str
     sentence: str
     request: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, finding: Finding) -> Told:
+        """The finding; a sentence that is very long is cut."""
+        return cls(
+            name=finding.name,
+            key=finding.key,
+            sentence=finding.sentence[:_LONGEST_SENTENCE],
+            request=finding.request,
+        )
 
 
 class Found(Model):
@@ -117,6 +134,10 @@ class CleanupRun(Model):
     finished_at: datetime | None = None
     told: tuple[Told, ...] = ()
     is_told: bool = False
+
+    def is_recent(self, now: datetime, age: timedelta) -> bool:
+        """It is younger than so much; one begun in the future has met a clock that jumped."""
+        return timedelta() <= now - self.started_at < age
 
 
 class BrakeOn(Model):
@@ -240,6 +261,19 @@ def each_told(ledger: Ledger, run: CleanupRun) -> Iterator[Told]:
     for ecr_id in run.ecrs:
         found = noted(ledger, found_key(run.slot, ecr_id), Found).document
         yield from found.told if found else ()
+
+
+def first_told(ledger: Ledger, run: CleanupRun) -> tuple[Told, ...]:
+    """What is told of a run in full; kept with it, so that it is the same ever after."""
+    told = (one.model_copy(update={"request": None}) for one in each_told(ledger, run))
+    return tuple(islice(told if run.counts else (), MOST_PUBLISHED))
+
+
+def overwrite(ledger: Ledger, key: str, document: Strict) -> bool:
+    """It is noted, whatever was there; False where somebody was quicker."""
+    known = ledger.note(key)
+    text = document.model_dump_json(exclude_none=True)
+    return ledger.put_note(key, text, known[1] if known else 0)
 
 
 def list_digest(ledger: Ledger, run: CleanupRun) -> str:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -32,17 +31,17 @@ from shared.cleanup.notes import (
     RUN,
     BrakeOn,
     CleanupRun,
-    Told,
     UnreadableNote,
-    each_told,
+    first_told,
     found_key,
     list_digest,
     noted,
+    overwrite,
     part_key,
     report_key,
 )
 from shared.cleanup.tally import Tally
-from shared.cleanup.telling import MOST_PUBLISHED, tell
+from shared.cleanup.telling import tell
 from shared.cleanup.view import View, each_ecr, unknown
 from shared.cloud.errors import CloudFailure, NotNow
 from shared.ledger import LedgerUnavailable
@@ -161,7 +160,7 @@ class Cleanup:
         if last is not None and last.outcome is not None and not last.is_told:
             version = self._tell_all(last, version)
         now = self.now()
-        if last is not None and last.outcome is None and not dry and _is_recent(last, now):
+        if last is not None and last.outcome is None and not dry and last.is_recent(now, _TOO_OLD):
             return self._still_whole(last), version
         held = brake.document is not None and not brake.document.is_over
         ecrs = tuple(each_ecr(self.ledger, self.registry))
@@ -302,7 +301,7 @@ class Cleanup:
         run = run.model_copy(
             update={
                 "finished_at": self.now(),
-                "told": self._first_findings(run),
+                "told": first_told(self.ledger, run),
                 "digest": list_digest(self.ledger, run),
             }
         )
@@ -315,11 +314,6 @@ class Cleanup:
             self.trail.note(CHAIN, "braked", run=run.id, digest=run.digest, wanted=run.wanted)
             return run
         return run.model_copy(update={"cursor": 0})
-
-    def _first_findings(self, run: CleanupRun) -> tuple[Told, ...]:
-        """What is told of a run in full; kept with it, so that it is the same ever after."""
-        told = (one.model_copy(update={"request": None}) for one in each_told(self.ledger, run))
-        return tuple(islice(told if run.counts else (), MOST_PUBLISHED))
 
     def _set_aside_what_is_unreadable(self, run: CleanupRun) -> None:
         """A run has looked: where nobody knows what was braked, the next one decides anew."""
@@ -407,13 +401,9 @@ class Cleanup:
         return version + 1
 
     def _overwrite(self, key: str, document: Model) -> None:
-        known = self.ledger.note(key)
-        self._put(key, document, known[1] if known else 0)
-
-
-def _is_recent(run: CleanupRun, now: datetime) -> bool:
-    """It was begun not long ago; one that was begun in the future has met a clock that jumped."""
-    return timedelta() <= now - run.started_at < _TOO_OLD
+        """It is noted. Raises AnotherRun where somebody was quicker."""
+        if not overwrite(self.ledger, key, document):
+            raise AnotherRun
 
 
 def _logged(run: CleanupRun) -> CleanupRun:

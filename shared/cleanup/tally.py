@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.cleanup.findings import Finding
-from shared.cleanup.notes import CleanupRun, Found, Part, Told
+from shared.cleanup.notes import MOST_TOLD, CleanupRun, Found, Part, Told
 from shared.contract import AuthorizationId
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 _PART: Final = 100
 """How many of a list are noted, and asked for, at once."""
-_MOST_TOLD: Final = 200
-"""Findings of one ECR that are kept in full; the others are counted."""
-_LONGEST_SENTENCE: Final = 300
 AGES: Final = (1, 7, 30, 90, 180, 365)
 """Days: the columns of the report's charts."""
 
@@ -67,15 +64,8 @@ class Tally:
     def add(self, finding: Finding) -> None:
         """One more finding."""
         self._counts[finding.name] += 1
-        if len(self._told) < _MOST_TOLD:
-            self._told.append(
-                Told(
-                    name=finding.name,
-                    key=finding.key,
-                    sentence=finding.sentence[:_LONGEST_SENTENCE],
-                    request=finding.request,
-                )
-            )
+        if len(self._told) < MOST_TOLD:
+            self._told.append(Told.of(finding))
         if finding.asks and finding.request is not None:
             self._wanted += 1
             self._requests.append(finding.request)

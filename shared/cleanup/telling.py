@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from shared.announce import Publish
     from shared.cleanup.notes import CleanupRun
 
-MOST_PUBLISHED: Final = 40
-"""Findings that are told in full."""
 _NOT_TOLD: Final = {
     *("id", "outcome", "ecrs", "pending", "slot", "tries", "told", "is_told", "cursor"),
     *("looked_to", "after", "asks_strangers", "waiting"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from shared.authorization import VISIBLE_AFTER
 from shared.cleanup.findings import Finding, Shown
-from shared.cleanup.notes import Rows, noted, rows_key
+from shared.cleanup.notes import Rows, noted, overwrite, rows_key
 from shared.cloud.errors import CloudFailure, NotNow, Refused
 
 if TYPE_CHECKING:
@@ -110,8 +110,7 @@ class View:
 
     def _note_rows(self, ecr_id: str, rows: Rows) -> None:
         """Where somebody was quicker, theirs are as good."""
-        known = self.ledger.note(rows_key(ecr_id))
-        self.ledger.put_note(rows_key(ecr_id), rows.model_dump_json(), known[1] if known else 0)
+        overwrite(self.ledger, rows_key(ecr_id), rows)
 
 
 def unknown(ecr_id: str, at: datetime, failure: CloudFailure) -> tuple[Shown, list[Finding]]:
