@@ -65,7 +65,8 @@ class Unreached(Failed):
 def explained(error: Exception) -> Failed | None:
     """What an error of the work says to people; None for a fault of our own."""
     # Where nothing has gone wrong, none of these is imported.
-    from shared.cleanup.notes import NoSuchBrake, UnreadableNote
+    from shared.cleanup.brake import NoSuchBrake
+    from shared.cleanup.notes import UnreadableNote
     from shared.cloud.credentials import NoCredentials
     from shared.cloud.endpoints import BadEndpoint
     from shared.cloud.errors import CloudFailure

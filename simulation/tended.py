@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.cleanup.notes import NoSuchBrake, brake_on, decide
+from shared.cleanup.brake import NoSuchBrake, brake_on, decide
 from shared.contract import read_request
 from shared.registry import Brake, CleanupRules, Exemption, Freeze
 from simulation.invariants import Broken

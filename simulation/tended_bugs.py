@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from shared import policy
 from shared.cleanup import audit, differences, findings, mending, run, view
 from shared.cleanup.asking import Asking
+from shared.cleanup.brake import BrakeOn
 from shared.cleanup.findings import Comparison
-from shared.cleanup.notes import BrakeOn
 from shared.cleanup.run import Cleanup
 from shared.cleanup.view import View
 from shared.contract import ALL_LEASES

@@ -18,14 +18,12 @@ from typing import TYPE_CHECKING
 
 from shared.audit import verify
 from shared.authorization import VISIBLE_AFTER
+from shared.cleanup.brake import BRAKE, BrakeOn, brake_on
 from shared.cleanup.notes import (
-    BRAKE,
     RUN,
-    BrakeOn,
     CleanupRun,
     Found,
     Rows,
-    brake_on,
     each_told,
     noted,
     rows_key,

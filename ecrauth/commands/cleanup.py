@@ -78,9 +78,10 @@ def show_brake(context: typer.Context) -> None:
     """The list that waits for an operator, if the brake is on."""
     from ecrauth import report
     from shared.cleanup import notes
+    from shared.cleanup.brake import brake_on
 
     with reach.ledger(of(context)) as ledger:
-        brake = notes.brake_on(ledger)
+        brake = brake_on(ledger)
         asks = list(notes.asks_of(ledger, brake.run)) if brake else []
     if brake is None:
         screen.line("the brake is off")
@@ -106,9 +107,9 @@ def drop_brake(context: typer.Context, digest: str) -> None:
 
 def _decide(context: typer.Context, digest: str, *, release: bool) -> None:
     from shared.audit import Trail
-    from shared.cleanup import notes
+    from shared.cleanup.brake import decide
 
     with reach.ledger(of(context)) as ledger:
         trail = Trail(ledger, reach.now)
-        notes.decide(ledger, trail, digest, getpass.getuser(), release=release)
+        decide(ledger, trail, digest, getpass.getuser(), release=release)
     screen.line("released" if release else "dropped")

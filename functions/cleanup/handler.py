@@ -14,8 +14,9 @@ from functions.edge import utc_now
 from functions.triggers import timer_options
 from functions.wiring import House
 from shared.cleanup.audit import Audit
+from shared.cleanup.brake import brake_on
 from shared.cleanup.gauges import gauges
-from shared.cleanup.notes import UnreadableNote, brake_on
+from shared.cleanup.notes import UnreadableNote
 from shared.cleanup.run import Cleanup
 from shared.cloud.errors import CloudFailure
 from shared.cloud.listings import Listings

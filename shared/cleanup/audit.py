@@ -29,12 +29,11 @@ from shared.cleanup.notes import (
     Model,
     Told,
     UnreadableNote,
-    first_told,
     found_key,
     noted,
     overwrite,
 )
-from shared.cleanup.telling import tell
+from shared.cleanup.telling import first_told, tell
 from shared.cleanup.view import PAGE, View, each_ecr, unknown
 from shared.cleanup.words import AUDIT, Question, Word, word_key
 from shared.cloud.errors import NotNow

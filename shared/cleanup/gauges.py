@@ -9,7 +9,8 @@ from shared.cleanup.findings import SENTENCES
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from shared.cleanup.notes import BrakeOn, CleanupRun
+    from shared.cleanup.brake import BrakeOn
+    from shared.cleanup.notes import CleanupRun
     from shared.ledger import RequestRecord
 
 STALE: Final = ("stale_not_attached", "stuck", "ecr_gone", "instance_gone", "unpublished")

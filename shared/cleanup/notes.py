@@ -1,4 +1,4 @@
-"""What the clean-up notes on the ledger: its run, what that has found, the brake, the reports.
+"""What the clean-up notes on the ledger: its run, what that has found, the reports.
 
 A note that cannot be read (corrupt, or of a release that writes another form) is never taken as
 licence to ask: who reads it is told so, looks only, and writes it anew.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
@@ -19,18 +18,14 @@ from shared.contract import Model as Strict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from shared.audit import Trail
     from shared.cleanup.findings import Finding
     from shared.ledger import Ledger
 
 CHAIN: Final = "clean-up"
 RUN: Final = "cleanup/run"
-BRAKE: Final = "cleanup/brake"
 LAST_REPORT: Final = "cleanup/report"
 _REPORT: Final = "cleanup/report/"
 _LONGEST_SENTENCE: Final = 300
-MOST_PUBLISHED: Final = 40
-"""Findings that are told in full."""
 MOST_TOLD: Final = 200
 """Findings of one ECR that are kept in full; the others are counted."""
 BOOKS: Final = "requests"
@@ -140,47 +135,11 @@ class CleanupRun(Model):
         return timedelta() <= now - self.started_at < age
 
 
-class BrakeOn(Model):
-    """A run that was stopped, until an operator releases its list or drops it.
-
-    Args:
-        run: The run.
-        digest: Of its list.
-        released_by: The operator who released it.
-        dropped_by: The operator who dropped it.
-        cursor: How many parts of the released list are asked for.
-        asked: How many requests that were.
-        is_over: All of it is asked for, or nothing of it ever will be.
-    """
-
-    run: CleanupRun
-    digest: str
-    released_by: str | None = None
-    dropped_by: str | None = None
-    cursor: int = 0
-    asked: int = 0
-    is_over: bool = False
-
-    @property
-    def holds(self) -> bool:
-        """It waits for an operator."""
-        return not (self.is_over or self.released_by or self.dropped_by)
-
-    @property
-    def is_open(self) -> bool:
-        """It waits for an operator, or for its released list to be asked for."""
-        return not (self.is_over or self.dropped_by)
-
-
 class Rows(Model):
     """How many authorizations account A showed of an ECR, when it was last listed whole."""
 
     rows: int
     at: datetime
-
-
-class NoSuchBrake(ValueError):
-    """There is no brake for this list that waits for an operator."""
 
 
 class UnreadableNote(ValueError):
@@ -263,12 +222,6 @@ def each_told(ledger: Ledger, run: CleanupRun) -> Iterator[Told]:
         yield from found.told if found else ()
 
 
-def first_told(ledger: Ledger, run: CleanupRun) -> tuple[Told, ...]:
-    """What is told of a run in full; kept with it, so that it is the same ever after."""
-    told = (one.model_copy(update={"request": None}) for one in each_told(ledger, run))
-    return tuple(islice(told if run.counts else (), MOST_PUBLISHED))
-
-
 def overwrite(ledger: Ledger, key: str, document: Strict) -> bool:
     """It is noted, whatever was there; False where somebody was quicker."""
     known = ledger.note(key)
@@ -320,31 +273,6 @@ def asks_of(ledger: Ledger, run: CleanupRun) -> Iterable[dict[str, Any]]:
     """What a run that is decided would ask for. Raises UnreadableNote."""
     parts = each_part(ledger, run, run.digest or "")
     return (one for part in parts for one in part.requests)
-
-
-def brake_on(ledger: Ledger) -> BrakeOn | None:
-    """The brake that waits for an operator, if one does. Raises UnreadableNote."""
-    known = noted(ledger, BRAKE, BrakeOn)
-    if known.is_unreadable:
-        raise UnreadableNote(BRAKE)
-    return known.document if known.document and known.document.holds else None
-
-
-def decide(ledger: Ledger, trail: Trail, digest: str, operator: str, *, release: bool) -> None:
-    """An operator releases the braked list with this digest, or drops it.
-
-    Raises:
-        NoSuchBrake: No list with this digest waits.
-    """
-    known = noted(ledger, BRAKE, BrakeOn)
-    brake = known.document
-    if brake is None or not brake.holds or brake.digest != digest:
-        raise NoSuchBrake(f"no brake with the digest {digest} waits for an operator")
-    name = "released_by" if release else "dropped_by"
-    changed = brake.model_copy(update={name: operator})
-    trail.note(CHAIN, name.replace("_by", ""), digest=digest, operator=operator)
-    if not ledger.put_note(BRAKE, changed.model_dump_json(exclude_none=True), known.version):
-        raise NoSuchBrake("the brake has changed meanwhile: look at it again")
 
 
 def _line(request: dict[str, Any]) -> str:

@@ -22,17 +22,15 @@ import structlog
 from shared.announce import expiring
 from shared.cleanup import books
 from shared.cleanup.asking import MOST_LOOKS, Asking, Frozen
+from shared.cleanup.brake import BRAKE, BrakeOn
 from shared.cleanup.findings import Comparison, Finding, Shown, warnings
 from shared.cleanup.notes import (
     BOOKS,
-    BRAKE,
     CHAIN,
     LAST_REPORT,
     RUN,
-    BrakeOn,
     CleanupRun,
     UnreadableNote,
-    first_told,
     found_key,
     list_digest,
     noted,
@@ -41,7 +39,7 @@ from shared.cleanup.notes import (
     report_key,
 )
 from shared.cleanup.tally import Tally
-from shared.cleanup.telling import tell
+from shared.cleanup.telling import first_told, tell
 from shared.cleanup.view import View, each_ecr, unknown
 from shared.cloud.errors import CloudFailure, NotNow
 from shared.ledger import LedgerUnavailable

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from shared.cleanup.notes import CHAIN
+from shared.cleanup.notes import CHAIN, each_told
 
 if TYPE_CHECKING:
     from shared.announce import Publish
-    from shared.cleanup.notes import CleanupRun
+    from shared.cleanup.notes import CleanupRun, Told
+    from shared.ledger import Ledger
 
+MOST_PUBLISHED: Final = 40
+"""Findings that are told in full."""
 _NOT_TOLD: Final = {
     *("id", "outcome", "ecrs", "pending", "slot", "tries", "told", "is_told", "cursor"),
     *("looked_to", "after", "asks_strangers", "waiting"),
 }
+
+
+def first_told(ledger: Ledger, run: CleanupRun) -> tuple[Told, ...]:
+    """What is told of a run in full; kept with it, so that it is the same ever after."""
+    told = (one.model_copy(update={"request": None}) for one in each_told(ledger, run))
+    return tuple(islice(told if run.counts else (), MOST_PUBLISHED))
 
 
 def tell(publish: Publish, source: str, outcome: str, run: CleanupRun) -> None:

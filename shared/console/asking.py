@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from werkzeug.wrappers import Response
 
-from shared.cleanup import notes
+from shared.cleanup.brake import NoSuchBrake, decide
 from shared.console import words
 from shared.console.acting import plan, usual_end
 from shared.console.charts import drawn
@@ -173,8 +173,8 @@ class Asking:
         self._check_form(fields, f"{kind} {digest}")
         trail, release = self.door.acting.trail, kind == "release"
         try:
-            notes.decide(self._ledger, trail, digest, self.person.name, release=release)
-        except notes.NoSuchBrake:
+            decide(self._ledger, trail, digest, self.person.name, release=release)
+        except NoSuchBrake:
             return self._brakes(self.words("brake_gone"))
         return self._to("/console/brakes", done="released" if release else "dropped")
 

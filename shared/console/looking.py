@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from shared.cleanup import notes
+from shared.cleanup.brake import BRAKE, BrakeOn
 from shared.cleanup.tally import AGES
 from shared.contract import AuthorizationId
 from shared.doctor.canary import ROUND, Round
@@ -78,10 +79,10 @@ class Braked:
         last: The run before, where it was released or dropped: by whom.
     """
 
-    brake: notes.BrakeOn | None = None
+    brake: BrakeOn | None = None
     asks: tuple[dict[str, Any], ...] = ()
     is_unreadable: bool = False
-    last: notes.BrakeOn | None = None
+    last: BrakeOn | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class Looking:
 
     def braked(self) -> Braked:
         """The list that waits for an operator, if one does."""
-        note = notes.noted(self.ledger, notes.BRAKE, notes.BrakeOn)
+        note = notes.noted(self.ledger, BRAKE, BrakeOn)
         brake = note.document
         if note.is_unreadable:
             return Braked(is_unreadable=True)

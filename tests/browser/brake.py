@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from shared.cleanup import notes
+from shared.cleanup import brake, notes
 
 ECR = "ecr-hz7core4qk2m1"
 
@@ -39,7 +39,7 @@ def put_on(ledger, ticket):
     _put(ledger, notes.found_key(7, ECR), notes.Found(parts=(part.digest,)))
     digest = notes.list_digest(ledger, run)
     run = run.model_copy(update={"digest": digest})
-    _put(ledger, notes.BRAKE, notes.BrakeOn(run=run, digest=digest))
+    _put(ledger, brake.BRAKE, brake.BrakeOn(run=run, digest=digest))
     return digest
 
 

@@ -10,7 +10,7 @@ import requests
 from axe_playwright_python.sync_playwright import Axe
 
 from demo.signin import COOKIE
-from shared.cleanup import notes
+from shared.cleanup import brake, notes
 from tests.browser.brake import put_on
 
 pytestmark = pytest.mark.xdist_group("browser")  # they share one system and one browser
@@ -171,7 +171,7 @@ def test_a_brake_is_released_once_with_the_operators_name(site):
         go(late.get_by_role("button", name="Drop"))
         assert "somebody else was quicker" in late.locator(".notice").inner_text()
         assert "operator@example.com" in late.locator("main").inner_text()
-    noted = notes.noted(site.ledger, notes.BRAKE, notes.BrakeOn).document
+    noted = notes.noted(site.ledger, brake.BRAKE, brake.BrakeOn).document
     assert (noted.released_by, noted.dropped_by) == ("operator@example.com", None)
     last = site.ledger.last_entry(notes.CHAIN)
     assert (last.what, last.facts["operator"]) == ("released", "operator@example.com")
@@ -322,10 +322,10 @@ def test_a_form_that_is_not_ours_is_not_taken_and_nothing_is_asked_for(site):
     someone = site.sign_in.token("operator", sub="somebody-else")
     stolen = site.send(at, good, Cookie=f"{COOKIE}={someone}")
     assert stolen.status_code == 403
-    digest = notes.noted(site.ledger, notes.BRAKE, notes.BrakeOn).document.digest
+    digest = notes.noted(site.ledger, brake.BRAKE, brake.BrakeOn).document.digest
     assert site.send("/brakes/release", {"digest": digest}).status_code == 403
     assert dict(site.ledger.notes("posted/", "", 1000)) == before
-    assert notes.noted(site.ledger, notes.BRAKE, notes.BrakeOn).document.holds
+    assert notes.noted(site.ledger, brake.BRAKE, brake.BrakeOn).document.holds
     assert len(site.standing(ASIA)) == 1
 
 

@@ -14,7 +14,7 @@ from demo.signin import COOKIE, SignIn
 from functions.intake.handler import build
 from localcloud.behaviour import Fault
 from localcloud.fc import credentials
-from shared.cleanup import notes
+from shared.cleanup import brake, notes
 from shared.contract import ResultBody, result
 from shared.ledger import ResultRecord
 from shared.ledger.sql import SqlLedger
@@ -215,7 +215,7 @@ def test_a_cursor_of_another_list_is_refused(opened):
 def test_what_cannot_be_read_is_said_to_be_so(opened):
     ann = opened()
     ledger = ann.intake.house.ledger
-    for key in (notes.BRAKE, notes.LAST_REPORT):
+    for key in (brake.BRAKE, notes.LAST_REPORT):
         ledger.put_note(key, "{", 0)
     for path in ("/console/brakes", "/console/drift"):
         assert "cannot be read" in ann.ask(path)["body"]

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.cleanup.notes import NoSuchBrake, brake_on, decide
+from shared.cleanup.brake import NoSuchBrake, brake_on, decide
 from shared.cloud.errors import CloudFailure, failure
 from shared.contract import AuthorizationId, read_request
 from shared.registry import Brake, CleanupRules, Exemption, Freeze

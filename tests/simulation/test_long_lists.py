@@ -9,15 +9,12 @@ import pytest
 import structlog
 
 from shared.authorization import AssociationSeen, Authorization, GrantSeen, Lease
+from shared.cleanup.brake import BRAKE, NoSuchBrake, brake_on, decide
 from shared.cleanup.notes import (
-    BRAKE,
     LAST_REPORT,
     RUN,
-    NoSuchBrake,
     UnreadableNote,
     asks_of,
-    brake_on,
-    decide,
     found_key,
     part_key,
     report,

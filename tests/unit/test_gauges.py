@@ -7,9 +7,10 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from shared.announce import waits
+from shared.cleanup.brake import BrakeOn
 from shared.cleanup.findings import SENTENCES
 from shared.cleanup.gauges import DRIFT, STALE, UNSEEN, gauges
-from shared.cleanup.notes import BrakeOn, CleanupRun
+from shared.cleanup.notes import CleanupRun
 from shared.contract import read_request
 from shared.ledger import RequestRecord
 
