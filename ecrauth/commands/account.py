@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from ecrauth.commands import options as given
+
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
@@ -85,7 +87,7 @@ def show(uid: Uid, use_next: Next = False) -> None:
 @app.command("rotate")
 def rotate(
     function: Annotated[str, typer.Option(help="The authorize function")] = "ecr-authorize",
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON")] = False,
+    as_json: given.Json = False,
 ) -> None:
     """Say how a change of keys stands, by asking every account B, and what is to be done next."""
     from shared import onboarding

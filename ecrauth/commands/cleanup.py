@@ -9,12 +9,11 @@ from typing import Annotated
 import typer
 
 from ecrauth import reach, screen
+from ecrauth.commands import options as given
 from ecrauth.exits import Exit, Failed
 from ecrauth.settings import of
 
 app = typer.Typer(help="What is due, stale or adrift; the brake.", no_args_is_help=True)
-
-Json = Annotated[bool, typer.Option("--json", help="As JSON")]
 
 
 @app.command("run")
@@ -48,7 +47,7 @@ def show_report(  # noqa: PLR0913 -- each is an option
     day: Annotated[str | None, typer.Option(help="Of a day (2026-11-24); else the last")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write it as Markdown")] = None,
     html: Annotated[Path | None, typer.Option(help="Write it as an HTML file")] = None,
-    as_json: Json = False,
+    as_json: given.Json = False,
 ) -> None:
     """What the last run of the clean-up has found."""
     from ecrauth import report

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ecrauth import screen
+from ecrauth.commands import options as given
 from ecrauth.exits import Exit, Failed
 from ecrauth.settings import of
 
@@ -39,7 +40,7 @@ def doctor(
         bool, typer.Option("--all", help="All accounts B of registry.yaml (the default)")
     ] = False,
     function: Annotated[str, typer.Option(help="The authorize function")] = "ecr-authorize",
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON")] = False,
+    as_json: given.Json = False,
 ) -> None:
     """Say what is wrong, why it matters, and what mends it; change nothing.
 

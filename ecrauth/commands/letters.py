@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecrauth import reach, screen
+from ecrauth.commands import options as given
 from ecrauth.exits import Exit, Failed
 from ecrauth.settings import of
 
@@ -20,13 +21,12 @@ if TYPE_CHECKING:
 app = typer.Typer(help="What could not be done, and why.", no_args_is_help=True)
 
 Queue = Annotated[str, typer.Option(help="The dead-letter queue")]
-Json = Annotated[bool, typer.Option("--json", help="As JSON")]
 _REQUESTS_DEAD = "ecr-requests-dead"
 
 
 @app.command("list")
 def list_letters(
-    context: typer.Context, queue: Queue = _REQUESTS_DEAD, as_json: Json = False
+    context: typer.Context, queue: Queue = _REQUESTS_DEAD, as_json: given.Json = False
 ) -> None:
     """Every letter with its reason. They are hidden from others for a second."""
     with _letters(context, queue) as letters:
@@ -40,7 +40,10 @@ def list_letters(
 
 @app.command("show")
 def show_letter(
-    context: typer.Context, message_id: str, queue: Queue = _REQUESTS_DEAD, as_json: Json = False
+    context: typer.Context,
+    message_id: str,
+    queue: Queue = _REQUESTS_DEAD,
+    as_json: given.Json = False,
 ) -> None:
     """One letter, whole."""
     with _letters(context, queue) as letters:

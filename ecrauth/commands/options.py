@@ -21,6 +21,8 @@ Straight = Annotated[
     bool, typer.Option("--queue", help="Straight onto the request queue, without intake")
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the answer, as `ecrauth wait` does")]
+SECONDS = 600.0
+"""How long an answer is waited for, where nobody says."""
 Timeout = Annotated[float, typer.Option(min=0, help="How many seconds to wait for the answer")]
 RequestId = Annotated[str | None, typer.Option(help="Its id; else the ticket's number")]
 Ticket = Annotated[str | None, typer.Option(help="The ticket's number")]

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ecrauth.settings import Settings
 
 _EVERY_SECONDS: Final = (0.5, 1.0, 2.0, 3.0)
-_SECONDS: Final = 600.0
 
 
 class Told(Protocol):
@@ -65,7 +64,7 @@ def status(context: typer.Context, request_id: str, as_json: given.Json = False)
 def wait(
     context: typer.Context,
     request_id: str,
-    timeout: given.Timeout = _SECONDS,
+    timeout: given.Timeout = given.SECONDS,
     as_json: given.Json = False,
 ) -> None:
     """Wait until a request has its answer. The exit code is its outcome: see `ecrauth --help`."""

@@ -22,7 +22,6 @@ app = typer.Typer(
     "ECRAUTH_SECRET), or with --queue straight onto the request queue.",
     no_args_is_help=True,
 )
-_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def grant(  # noqa: PLR0913 -- each is an option
     callback_language: given.CallbackLanguage = None,
     queue: given.Straight = False,
     wait: given.Wait = False,
-    timeout: given.Timeout = _SECONDS,
+    timeout: given.Timeout = given.SECONDS,
     as_json: given.Json = False,
 ) -> None:
     """Ask that an ECR may attach instances of another account, and that it does.
@@ -118,7 +117,7 @@ def revoke(  # noqa: PLR0913 -- each is an option
     callback_language: given.CallbackLanguage = None,
     queue: given.Straight = False,
     wait: given.Wait = False,
-    timeout: given.Timeout = _SECONDS,
+    timeout: given.Timeout = given.SECONDS,
     as_json: given.Json = False,
 ) -> None:
     """Ask that a lease ends; access is taken away once no other lease holds it.
@@ -171,7 +170,7 @@ def renew(  # noqa: PLR0913 -- each is an option
     callback_language: given.CallbackLanguage = None,
     queue: given.Straight = False,
     wait: given.Wait = False,
-    timeout: given.Timeout = _SECONDS,
+    timeout: given.Timeout = given.SECONDS,
     as_json: given.Json = False,
 ) -> None:
     """Ask that what was granted stays for longer: a new lease, until --expires-at.

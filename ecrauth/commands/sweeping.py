@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecrauth import reach, screen
+from ecrauth.commands import options as given
 from ecrauth.settings import of
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def sweep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be picked up; do nothing")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON")] = False,
+    as_json: given.Json = False,
 ) -> None:
     """Pick up what lies: results not published, requests not taken, authorizations due."""
     from functions.cleanup.handler import sweep as sweeping

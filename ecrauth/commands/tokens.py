@@ -5,20 +5,19 @@ from __future__ import annotations
 import base64
 import secrets
 from hashlib import sha256
-from typing import Annotated
 
 import typer
 
 from ecrauth import screen
+from ecrauth.commands import options as given
 
 app = typer.Typer(help="Make what readers and senders are known by.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="As JSON")]
 _BYTES = 32
 
 
 @app.command("new")
-def new_token(as_json: Json = False) -> None:
+def new_token(as_json: given.Json = False) -> None:
     """A bearer token for a reader, and its sha256 for registry.yaml; it is shown this once."""
     token = f"ecr_{secrets.token_urlsafe(_BYTES)}"
     digest = sha256(token.encode()).hexdigest()
@@ -30,7 +29,7 @@ def new_token(as_json: Json = False) -> None:
 
 
 @app.command("secret")
-def new_secret(as_json: Json = False) -> None:
+def new_secret(as_json: given.Json = False) -> None:
     """A webhook secret for a sender (Standard Webhooks); it is shown this once."""
     secret = f"whsec_{base64.b64encode(secrets.token_bytes(_BYTES)).decode()}"
     if as_json:

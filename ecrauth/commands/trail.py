@@ -10,16 +10,15 @@ from typing import Annotated
 import typer
 
 from ecrauth import reach, screen
+from ecrauth.commands import options as given
 from ecrauth.exits import Exit, Failed
 from ecrauth.settings import of
 
 app = typer.Typer(help="What was done, by whom, for which ticket.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="As JSON")]
-
 
 @app.command("verify")
-def verify_audit(context: typer.Context, as_json: Json = False) -> None:
+def verify_audit(context: typer.Context, as_json: given.Json = False) -> None:
     """Find every altered, missing or reordered entry; exit code 8 where there is one."""
     from shared.audit import verify
 
@@ -39,7 +38,7 @@ def verify_audit(context: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command("show")
-def show_audit(context: typer.Context, chain: str, as_json: Json = False) -> None:
+def show_audit(context: typer.Context, chain: str, as_json: given.Json = False) -> None:
     """The entries of one chain: an authorization's key, `unaddressed`, `seals`."""
     with reach.ledger(of(context)) as ledger:
         entries = list(ledger.entries(chain))
