@@ -15,9 +15,9 @@ from werkzeug.wrappers import Response
 from shared.cloud.errors import CloudFailure
 from shared.console import assets
 from shared.console.acting import KINDS
-from shared.console.asking import Asking, Told
 from shared.console.forms import Forms, NotOurForm
 from shared.console.people import NotSignedIn, People
+from shared.console.visit import MessageInstead, Visit
 from shared.intake.problems import Refusal, not_found
 from shared.ledger import LedgerUnavailable
 
@@ -66,37 +66,37 @@ class ConsoleDoor:
 
     def answer(self, request: Request) -> Response:
         """The page, or the message in its stead. What is nobody's fault is raised."""
-        asking = Asking(self, request)
+        visit = Visit(self, request)
         try:
-            return self._found(asking, request)
+            return self._found(visit, request)
         except NotSignedIn as reason:
             log.info("sign_in_refused", reason=str(reason))
-            told = Told("not_signed_in", HTTPStatus.UNAUTHORIZED)
+            told = MessageInstead("not_signed_in", HTTPStatus.UNAUTHORIZED)
         except NotOurForm as reason:
             log.warning("form_refused", reason=str(reason))
-            told = Told("not_our_form", HTTPStatus.FORBIDDEN)
+            told = MessageInstead("not_our_form", HTTPStatus.FORBIDDEN)
         except (MethodNotAllowed, NotFound) as error:
-            told = Told("not_found", HTTPStatus(error.code))
-        except Told as one:
+            told = MessageInstead("not_found", HTTPStatus(error.code))
+        except MessageInstead as one:
             told = one
         except Refusal as refusal:
-            return asking.refused(refusal)
+            return visit.refused(refusal)
         except LedgerUnavailable:
             log.exception("ledger_unavailable")
-            told = Told("not_now", HTTPStatus.SERVICE_UNAVAILABLE)
+            told = MessageInstead("not_now", HTTPStatus.SERVICE_UNAVAILABLE)
         except CloudFailure:
             log.exception("queue_unavailable")
-            told = Told("not_now", HTTPStatus.SERVICE_UNAVAILABLE)
-        return asking.message(told)
+            told = MessageInstead("not_now", HTTPStatus.SERVICE_UNAVAILABLE)
+        return visit.message(told)
 
-    def _found(self, asking: Asking, request: Request) -> Response:
+    def _found(self, visit: Visit, request: Request) -> Response:
         name, parts = self._routes.match(request.path, request.method)
         if name == "asset":
             return _asset(parts["name"])
-        asking.person = self.people.person(asking.headers, asking.now)
-        if asking.person.role is None:
-            raise Told("no_role", HTTPStatus.FORBIDDEN)
-        found: Response = getattr(asking, name)(**parts)
+        visit.person = self.people.person(visit.headers, visit.now)
+        if visit.person.role is None:
+            raise MessageInstead("no_role", HTTPStatus.FORBIDDEN)
+        found: Response = getattr(visit, name)(**parts)
         return found
 
 

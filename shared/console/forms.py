@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl
+
+from shared.contract import MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
+_MOST_FIELDS: Final = 20
 GOOD_FOR: Final = timedelta(hours=1)
 _TOKEN: Final = re.compile(r"([0-9]{1,11})\.([0-9a-f]{64})")
 
@@ -77,3 +81,21 @@ class Forms:
             raise NotOurForm("Origin")
         if site is not None and site != "same-origin":
             raise NotOurForm("Sec-Fetch-Site")
+
+
+def fields_of(body: bytes) -> dict[str, str]:
+    """The fields of a form that was sent. Raises NotOurForm where it is none of ours."""
+    try:
+        pairs = parse_qsl(
+            body[:MAX_MESSAGE_BYTES].decode(),
+            keep_blank_values=True,
+            strict_parsing=True,
+            max_num_fields=_MOST_FIELDS,
+            errors="strict",
+        )
+    except ValueError:
+        raise NotOurForm("the body is no form") from None
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise NotOurForm("a field comes twice")
+    return fields

@@ -33,6 +33,16 @@ if TYPE_CHECKING:
     from shared.registry import Scope
 
 PER_PAGE: Final = 50
+FILTERS: Final = {
+    "ecr": "ecr_id",
+    "account": "account_uid",
+    "instance": "instance_id",
+    "state": "state",
+    "before": "expiring_before",
+    "sort": "order",
+    "cursor": "cursor",
+}
+"""What the list's address may say, and what that is called in a listing."""
 _MOST_ENTRIES: Final = 300
 _MOST_ASKS: Final = 500
 _MOST_TOLD: Final = 500
@@ -200,11 +210,11 @@ class Looking:
 
     def ages(self) -> tuple[notes.CleanupRun | None, tuple[Bar, ...]]:
         """How old grants were at the clean-up's last run, and which run that was."""
-        run = self.drift_run()
+        run = self._last_run()
         names = (*map(str, AGES), "more")
         return run, tuple(Bar(name, run.ages.get(name, 0) if run else 0) for name in names)
 
-    def drift_run(self) -> notes.CleanupRun | None:
+    def _last_run(self) -> notes.CleanupRun | None:
         """The clean-up's last run, where it can be read."""
         try:
             return notes.report(self.ledger)
@@ -218,16 +228,8 @@ def asked(given: Mapping[str, str]) -> tuple[Listing, tuple[str, ...]]:
     Args:
         given: The query.
     """
-    names = {
-        "ecr": "ecr_id",
-        "account": "account_uid",
-        "instance": "instance_id",
-        "state": "state",
-        "before": "expiring_before",
-        "sort": "order",
-        "cursor": "cursor",
-    }
-    found = {name: given[key].strip() for key, name in names.items() if given.get(key, "").strip()}
+    told = {name: given.get(key, "").strip() for key, name in FILTERS.items()}
+    found = {name: value for name, value in told.items() if value}
     if len(found.get("expiring_before", "")) == len("2026-12-31"):
         found["expiring_before"] += "T00:00:00Z"
     bad: list[str] = []
@@ -235,7 +237,7 @@ def asked(given: Mapping[str, str]) -> tuple[Listing, tuple[str, ...]]:
         return Listing.model_validate_strings({**found, "limit": str(PER_PAGE)}), ()
     except ValidationError as error:
         wrong = {str(one["loc"][0]) for one in error.errors(include_input=False)}
-        bad = [key for key, name in names.items() if name in wrong]
+        bad = [key for key, name in FILTERS.items() if name in wrong]
     return Listing(limit=PER_PAGE), tuple(bad)
 
 

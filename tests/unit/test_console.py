@@ -371,7 +371,7 @@ def test_every_text_that_the_code_names_is_there_and_no_other():
     assert named <= texts.keys()
     made = ("state_", "association_", "action_", "step_", "days_", "level_", "role_", "language_",
             "title_", "do_", "brake_", "sort_", "will_wait_", "finding_")  # fmt: skip
-    how = {f"{name}_how" for name in re.findall(r"Told\(\"(\w+)\"", told)}
+    how = {f"{name}_how" for name in re.findall(r"MessageInstead\(\"(\w+)\"", told)}
     unused = [
         key
         for key in texts

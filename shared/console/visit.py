@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from werkzeug.wrappers import Response
 
+from shared.authorization import State
 from shared.cleanup.brake import NoSuchBrake, decide
 from shared.console import words
 from shared.console.acting import plan, usual_end
 from shared.console.charts import drawn
-from shared.console.forms import NotOurForm
-from shared.console.looking import asked
-from shared.console.pages import Frame, page
-from shared.contract import MAX_MESSAGE_BYTES, Problem
+from shared.console.forms import fields_of
+from shared.console.looking import FILTERS, asked
+from shared.console.pages import HEADERS, Frame, page
+from shared.contract import Problem
 from shared.intake.problems import STATUS, Refusal
 
 if TYPE_CHECKING:
@@ -31,29 +31,13 @@ if TYPE_CHECKING:
     from shared.ledger import Ledger
     from shared.registry import ConsoleRole
 
-POLICY: Final = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
-HEADERS: Final = {
-    "Content-Security-Policy": POLICY,
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    # A form's Origin would be "null" with no-referrer.
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Vary": "Cookie, Accept-Language",
-}
 _YEAR: Final = 365 * 24 * 3600
-_STATES: Final = ("waiting", "granted", "attached", "ending", "revoked")
-_FILTERS: Final = ("ecr", "account", "instance", "state", "before", "sort", "cursor")
 _HIDDEN: Final = ("token", "run", "worker")
 """Facts of the audit trail that tell a reader of the timeline nothing."""
-_MOST_FIELDS: Final = 20
 
 
-class Told(Exception):
-    """The answer is a message: what it is called, and its status."""
+class MessageInstead(Exception):
+    """No page is shown, but a message: what it is called, and its status."""
 
     def __init__(self, name: str, status: HTTPStatus, link: str | None = None) -> None:
         super().__init__(name)
@@ -62,8 +46,8 @@ class Told(Exception):
         self.link = link
 
 
-class Asking:
-    """One thing that a browser asks."""
+class Visit:
+    """One thing that a browser asks, and who asks it."""
 
     def __init__(self, door: ConsoleDoor, request: Request) -> None:
         self.door = door
@@ -82,7 +66,7 @@ class Asking:
     def list(self) -> Response:
         """Authorizations."""
         wanted, bad = asked(self.query)
-        given = {name: self.query.get(name, "") for name in _FILTERS}
+        given = {name: self.query.get(name, "") for name in FILTERS}
         found = None if bad else self.door.looking.listed(self._role, wanted)
         first = {**given, "cursor": ""}
         frame = self._frame()
@@ -92,7 +76,7 @@ class Asking:
             found=found,
             bad=bad,
             given=given,
-            states=_STATES,
+            states=get_args(State),
             created=_created,
             first=frame.url("/console", **first),
             next=frame.url("/console", **{**first, "cursor": found.next or ""}) if found else "",
@@ -116,9 +100,19 @@ class Asking:
             asked_before="asked" in self.query,
         )
 
-    def brakes(self) -> Response:
-        """The list that waits for an operator."""
-        return self._brakes()
+    def brakes(self, problem: str | None = None) -> Response:
+        """The list that waits for an operator, and why a decision on it was not taken."""
+        found = self.door.looking.braked()
+        digest = found.brake.digest if found.brake else ""
+        done = self.query.get("done")
+        return self._page(
+            "brakes",
+            HTTPStatus.CONFLICT if problem else HTTPStatus.OK,
+            found=found,
+            problem=problem,
+            done=done if done in ("released", "dropped") else None,
+            tokens={kind: self._token(f"{kind} {digest}") for kind in ("release", "drop")},
+        )
 
     def drift(self) -> Response:
         """What the clean-up has found."""
@@ -145,7 +139,7 @@ class Asking:
     def ask(self, key: str, kind: Kind) -> Response:
         """What the form asks for is on the queue, once."""
         self._check_may_act()
-        fields = self._fields()
+        fields = fields_of(self.request.get_data())
         request_id = fields.get("request_id", "")
         record = self.door.looking.record(self._role, key)
         self._check_form(fields, f"{kind} {record.id.key} {request_id}")
@@ -154,7 +148,7 @@ class Asking:
             return self._to(at, asked="before")
         found = plan(self._ledger, record, kind, fields.get("lease"))
         if found.request_id != request_id or found.is_moot:
-            raise Told("changed", HTTPStatus.CONFLICT, f"/console/authorizations/{key}")
+            raise MessageInstead("changed", HTTPStatus.CONFLICT, f"/console/authorizations/{key}")
         assert self.person is not None  # noqa: S101 -- checked before any page is shown
         try:
             is_new = self.door.acting.ask(self.person, found, fields)
@@ -167,20 +161,20 @@ class Asking:
         self._check_may_act()
         assert self.person is not None  # noqa: S101 -- as above
         if not self.person.sees_all:
-            raise Told("may_not", HTTPStatus.FORBIDDEN)
-        fields = self._fields()
+            raise MessageInstead("may_not", HTTPStatus.FORBIDDEN)
+        fields = fields_of(self.request.get_data())
         digest = fields.get("digest", "")
         self._check_form(fields, f"{kind} {digest}")
         trail, release = self.door.acting.trail, kind == "release"
         try:
             decide(self._ledger, trail, digest, self.person.name, release=release)
         except NoSuchBrake:
-            return self._brakes(self.words("brake_gone"))
+            return self.brakes(self.words("brake_gone"))
         return self._to("/console/brakes", done="released" if release else "dropped")
 
     # Answers -------------------------------------------------------------------------------------
 
-    def message(self, told: Told) -> Response:
+    def message(self, told: MessageInstead) -> Response:
         """A message in the place of a page."""
         name = told.name
         how = self.words.maybe(f"{name}_how", "")
@@ -196,7 +190,7 @@ class Asking:
     def refused(self, refusal: Refusal) -> Response:
         """A refusal in the place of a page."""
         if refusal.code == "not_found":
-            return self.message(Told("not_found", HTTPStatus.NOT_FOUND))
+            return self.message(MessageInstead("not_found", HTTPStatus.NOT_FOUND))
         status = _status(refusal)
         title = self.words("title_refused")
         lines = self._why(refusal)
@@ -223,19 +217,6 @@ class Asking:
             by_hand=ecr.by_hand if ecr else "wait",
             until=usual_end(self.now).isoformat(),
             token=self._token(of.what),
-        )
-
-    def _brakes(self, problem: str | None = None) -> Response:
-        found = self.door.looking.braked()
-        digest = found.brake.digest if found.brake else ""
-        done = self.query.get("done")
-        return self._page(
-            "brakes",
-            HTTPStatus.CONFLICT if problem else HTTPStatus.OK,
-            found=found,
-            problem=problem,
-            done=done if done in ("released", "dropped") else None,
-            tokens={kind: self._token(f"{kind} {digest}") for kind in ("release", "drop")},
         )
 
     def _page(self, template: str, code: HTTPStatus = HTTPStatus.OK, /, **view: Any) -> Response:
@@ -284,7 +265,7 @@ class Asking:
 
     def _check_may_act(self) -> None:
         if self.person is None or not self.person.may_act:
-            raise Told("may_not", HTTPStatus.FORBIDDEN)
+            raise MessageInstead("may_not", HTTPStatus.FORBIDDEN)
 
     def _token(self, what: str) -> str:
         return self.door.forms.token(self.person.subject, what, self.now) if self.person else ""
@@ -293,23 +274,6 @@ class Asking:
         assert self.person is not None  # noqa: S101 -- as above
         token = fields.get("token", "")
         self.door.forms.check(self.headers, token, self.person.subject, what, self.now)
-
-    def _fields(self) -> dict[str, str]:
-        body = self.request.get_data()
-        try:
-            pairs = parse_qsl(
-                body[:MAX_MESSAGE_BYTES].decode(),
-                keep_blank_values=True,
-                strict_parsing=True,
-                max_num_fields=_MOST_FIELDS,
-                errors="strict",
-            )
-        except ValueError:
-            raise NotOurForm("the body is no form") from None
-        fields = dict(pairs)
-        if len(fields) < len(pairs):
-            raise NotOurForm("a field comes twice")
-        return fields
 
 
 def _status(refusal: Refusal) -> HTTPStatus:
