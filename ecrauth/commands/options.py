@@ -20,6 +20,10 @@ Mapping = Annotated[
 Straight = Annotated[
     bool, typer.Option("--queue", help="Straight onto the request queue, without intake")
 ]
+Sender = Annotated[
+    str | None,
+    typer.Option(help="With --queue: the sender of registry.yaml to whose callback answers go"),
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the answer, as `ecrauth wait` does")]
 SECONDS = 600.0
 """How long an answer is waited for, where nobody says."""

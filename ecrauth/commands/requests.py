@@ -29,6 +29,7 @@ class Way:
     """How it is sent, and what is printed then."""
 
     straight: bool
+    sender: str | None
     wait: bool
     timeout: float
     as_json: bool
@@ -59,6 +60,7 @@ def grant(  # noqa: PLR0913 -- each is an option
     callback_system: given.CallbackSystem = None,
     callback_language: given.CallbackLanguage = None,
     queue: given.Straight = False,
+    sender: given.Sender = None,
     wait: given.Wait = False,
     timeout: given.Timeout = given.SECONDS,
     as_json: given.Json = False,
@@ -90,7 +92,7 @@ def grant(  # noqa: PLR0913 -- each is an option
         callback_system=callback_system,
         callback_language=callback_language,
     )
-    _ask(of(context), "grant", file, mapping, fields, Way(queue, wait, timeout, as_json))
+    _ask(of(context), "grant", file, mapping, fields, Way(queue, sender, wait, timeout, as_json))
 
 
 @app.command("revoke")
@@ -116,6 +118,7 @@ def revoke(  # noqa: PLR0913 -- each is an option
     callback_system: given.CallbackSystem = None,
     callback_language: given.CallbackLanguage = None,
     queue: given.Straight = False,
+    sender: given.Sender = None,
     wait: given.Wait = False,
     timeout: given.Timeout = given.SECONDS,
     as_json: given.Json = False,
@@ -145,7 +148,7 @@ def revoke(  # noqa: PLR0913 -- each is an option
         callback_system=callback_system,
         callback_language=callback_language,
     )
-    way = Way(queue, wait, timeout, as_json)
+    way = Way(queue, sender, wait, timeout, as_json)
     if lease and not (file or instance or mapping):
         _ask_again(of(context), "cancel", lease, fields, way)
     else:
@@ -169,6 +172,7 @@ def renew(  # noqa: PLR0913 -- each is an option
     callback_system: given.CallbackSystem = None,
     callback_language: given.CallbackLanguage = None,
     queue: given.Straight = False,
+    sender: given.Sender = None,
     wait: given.Wait = False,
     timeout: given.Timeout = given.SECONDS,
     as_json: given.Json = False,
@@ -193,7 +197,7 @@ def renew(  # noqa: PLR0913 -- each is an option
         callback_system=callback_system,
         callback_language=callback_language,
     )
-    _ask_again(of(context), "renew", lease, fields, Way(queue, wait, timeout, as_json))
+    _ask_again(of(context), "renew", lease, fields, Way(queue, sender, wait, timeout, as_json))
 
 
 def _ask(  # noqa: PLR0913 -- what was typed
@@ -240,7 +244,7 @@ def _ask_again(settings: Settings, what: str, lease: str, fields: Fields, way: W
 
 
 def _sent(settings: Settings, path: str, made: dict[str, Any], request_id: str, way: Way) -> None:
-    body = asking.dumped(made)
+    body = asking.dumped(_in_the_name_of(way, made))
     if way.straight:
         queue = settings.get("REQUEST_QUEUE")
         message_id = reach.messages(settings).send(queue, body.decode())
@@ -260,3 +264,13 @@ def _sent(settings: Settings, path: str, made: dict[str, Any], request_id: str, 
         screen.as_json(answer)
     else:
         screen.line(f"{told}; follow it with: ecrauth wait {request_id}")
+
+
+def _in_the_name_of(way: Way, made: dict[str, Any]) -> dict[str, Any]:
+    """What is sent, with its sender: intake knows it by the signature, the queue by this word."""
+    if way.sender and not way.straight:
+        raise Failed("--sender is for --queue", "intake knows who signs", Exit.USAGE)
+    if way.straight and "callback" in made and not way.sender:
+        what = "a callback is answered to a sender of registry.yaml alone"
+        raise Failed(what, "give --sender", Exit.USAGE)
+    return {**made, "sender": way.sender} if way.sender else made

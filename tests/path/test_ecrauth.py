@@ -175,6 +175,7 @@ def test_a_file_and_options_are_one_request_and_the_options_are_above_it(system,
         "request", "grant", "--queue", "--file", "-", "--request-id", "CHG-7", "--no-attach",
         "--approval", "approved", "--approved-by", "li.si", "--window-until", "2030-01-01",
         "--callback-url", "https://tickets.example/answers", "--callback-system", "servicenow",
+        "--sender", "servicenow",
         stdin=raw,
     )  # fmt: skip
     assert done.code == 0, done.err
@@ -245,9 +246,18 @@ def test_a_systems_own_payload_goes_straight_onto_the_queue_as_its_mapping_says(
     monkeypatch.chdir(ROOT)
     name = ticket.partition("_")[0]
     made = MAPPINGS[name].request(json.loads((TICKETS / f"{ticket}.json").read_text()))
-    done = run(*asked_by(name, ticket, "--queue", "--json"))
+    done = run(*asked_by(name, ticket, "--queue", "--sender", name, "--json"))
     assert (done.code, done.json["request_id"]) == (0, made["request_id"]), done.err
-    assert queued(system) == [made]
+    assert queued(system) == [{**made, "sender": name}]
+
+
+def test_what_is_to_be_answered_by_a_callback_names_the_sender_that_is_answered(
+    system, run, monkeypatch
+):
+    monkeypatch.chdir(ROOT)
+    done = run(*asked_by("jira", "jira_grant", "--queue"))
+    assert (done.code, queued(system)) == (2, [])
+    assert done.err.startswith("ecrauth: a callback is answered to a sender")
 
 
 @pytest.mark.parametrize("ticket", APPROVED)
