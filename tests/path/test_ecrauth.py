@@ -353,7 +353,7 @@ def test_what_is_wrong_with_a_ticket_or_its_mapping_is_one_line(
 
 
 def test_mappings_that_are_elsewhere_or_wrong_are_named(run, monkeypatch, tmp_path):
-    asked = asked_by("jira", "jira_grant", "--queue")
+    asked = asked_by("jira", "jira_grant", "--queue", "--sender", "jira")
     monkeypatch.chdir(tmp_path)
     missing = run(*asked)
     assert (missing.code, "set MAPPINGS_FOLDER" in missing.err) == (1, True)
