@@ -290,16 +290,15 @@ def _() -> list[tuple[Any, str, Any]]:
 
 @bug("the session policy is left out")
 def _() -> list[tuple[Any, str, Any]]:
-    return [(authorize, "session_policy", lambda of, purpose, *more: "")]
+    return [(authorize, "session_policy", lambda of, purpose: "")]
 
 
 @bug("the session policy names another instance")
 def _() -> list[tuple[Any, str, Any]]:
     policy_of = session_policy
 
-    def other(of: Any, purpose: Any, *more: Any) -> str:
-        another = of.model_copy(update={"instance_id": "vpc-bp1payments0test"})
-        return policy_of(another, purpose, *more)
+    def other(of: Any, purpose: Any) -> str:
+        return policy_of(of.model_copy(update={"instance_id": "vpc-bp1payments0test"}), purpose)
 
     return [(authorize, "session_policy", other)]
 
