@@ -26,7 +26,7 @@ from shared.lines import one_line
 from shared.log import mask_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from shared.contract import AuthorizationId
 
@@ -51,20 +51,24 @@ _ACTIONS: Final[dict[Purpose, dict[str, str]]] = {
 }
 
 
-def session_policy(authorization: AuthorizationId, purpose: Purpose, *more: AuthorizationId) -> str:
+def session_policy(authorization: AuthorizationId, purpose: Purpose) -> str:
     """The narrowest policy for one purpose: one action on the one instance. Pure.
 
     A VBR is named in both of its documented ARN forms: `acs:expressconnect:` and `acs:vpc:`.
 
-    Args:
-        authorization: Whose instance.
-        purpose: For what.
-        more: Others, each with a statement of its own; the work itself never has any.
+    Raises:
+        ValueError: It would be longer than STS takes.
+    """
+    return joint_policy((authorization,), purpose)
+
+
+def joint_policy(authorizations: Iterable[AuthorizationId], purpose: Purpose) -> str:
+    """The statements of several in one policy: for trying what does not exist, never for the work.
 
     Raises:
         ValueError: It would be longer than STS takes.
     """
-    statements = [_statement(one, purpose) for one in (authorization, *more)]
+    statements = [_statement(one, purpose) for one in authorizations]
     policy = json.dumps({"Version": "1", "Statement": statements}, separators=(",", ":"))
     if len(policy) > POLICY_LIMIT:
         raise ValueError(f"the session policy has {len(policy)} characters of {POLICY_LIMIT}")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import SecretStr
 
 from shared.cloud.errors import CloudFailure
-from shared.cloud.sessions import Role, session_policy
+from shared.cloud.sessions import Role, joint_policy, session_policy
 from shared.contract import AuthorizationId
 from shared.doctor.findings import (
     PASSED,
@@ -218,9 +218,7 @@ class _Visit:
         if way not in made_up:
             return session_policy(way, purpose)
         start = made_up.index(way) // _IN_ONE_SESSION * _IN_ONE_SESSION
-        return session_policy(
-            made_up[start], purpose, *made_up[start + 1 : start + _IN_ONE_SESSION]
-        )
+        return joint_policy(made_up[start : start + _IN_ONE_SESSION], purpose)
 
     def _code(self, call: Callable[[], object]) -> str:
         try:

@@ -16,7 +16,7 @@ from localcloud.ecr.state import Subject
 from localcloud.world import Vbr
 from shared.authorization import Authorization
 from shared.cloud.errors import CloudFailure
-from shared.cloud.sessions import session_policy
+from shared.cloud.sessions import joint_policy, session_policy
 from shared.contract import AuthorizationId
 from shared.converge import Step
 from shared.doctor.account_a import DEAD, FORM, QUEUES, SUBSCRIPTIONS, TOPIC
@@ -309,7 +309,7 @@ def test_made_up_instances_of_the_longest_names_fit_into_one_session():
     )  # fmt: skip
     vbr = of.model_copy(update={"instance_type": "VBR", "instance_id": _NOWHERE["VBR"]})
     for purpose in ("look", "grant", "revoke"):
-        policy = json.loads(session_policy(vbr, purpose, *[of] * (_IN_ONE_SESSION - 1)))
+        policy = json.loads(joint_policy([vbr, *[of] * (_IN_ONE_SESSION - 1)], purpose))
         alone = [json.loads(session_policy(one, purpose))["Statement"][0] for one in (vbr, of)]
         assert policy["Statement"] == [alone[0], *[alone[1]] * (_IN_ONE_SESSION - 1)]
 
