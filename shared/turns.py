@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _TRIES: Final = 100
 APIS: Final = "api/"
-"""What the turns of APIs begin with: `api/{account}/{step}/{instance type}`."""
+"""What the turns of APIs begin with: `api/{account}/grant`, `…/associate/VPC`: one for each API."""
 _ON_THE_ECR: Final = {
     # Which line a change stands in, and for how long it keeps the next one off the ECR. An
     # association goes on after its call; those of account B must not hold up those of account A.
@@ -72,7 +72,9 @@ class Turns:
         of = record.id
         account = of.instance_owner_uid if step.worker == "authorize" else of.ecr_owner_uid
         every = timedelta(seconds=60 / self.per_minute)
-        at = self._reserve(f"{APIS}{account}/{step.value}/{of.instance_type}", now, every)
+        # VPCs and VBRs are granted and revoked by one API, and associated by one for each.
+        api = step.value if step.worker == "authorize" else f"{step.value}/{of.instance_type}"
+        at = self._reserve(f"{APIS}{account}/{api}", now, every)
         line, takes = _ON_THE_ECR[step]
         return self._reserve(f"ecr/{of.ecr_id}/{line}", at, takes)
 

@@ -6,11 +6,9 @@ is documented); 120 calls a minute of each writing API of Express Connect Router
 
 from __future__ import annotations
 
-from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from shared.converge import Step
 from shared.doctor.findings import finding
 from shared.turns import APIS
 
@@ -25,14 +23,12 @@ NEAR: Final = 0.8
 """What is used of a quota, from here on it is near."""
 _MINUTE: Final = timedelta(minutes=1)
 _API: Final = {
-    (Step.GRANT.value, "VPC"): "GrantInstanceToExpressConnectRouter",
-    (Step.GRANT.value, "VBR"): "GrantInstanceToExpressConnectRouter",
-    (Step.REVOKE.value, "VPC"): "RevokeInstanceFromExpressConnectRouter",
-    (Step.REVOKE.value, "VBR"): "RevokeInstanceFromExpressConnectRouter",
-    (Step.ASSOCIATE.value, "VPC"): "CreateExpressConnectRouterAssociation",
-    (Step.ASSOCIATE.value, "VBR"): "AttachExpressConnectRouterChildInstance",
-    (Step.DISSOCIATE.value, "VPC"): "DeleteExpressConnectRouterAssociation",
-    (Step.DISSOCIATE.value, "VBR"): "DetachExpressConnectRouterChildInstance",
+    "grant": "GrantInstanceToExpressConnectRouter",
+    "revoke": "RevokeInstanceFromExpressConnectRouter",
+    "associate/VPC": "CreateExpressConnectRouterAssociation",
+    "associate/VBR": "AttachExpressConnectRouterChildInstance",
+    "dissociate/VPC": "DeleteExpressConnectRouterAssociation",
+    "dissociate/VBR": "DetachExpressConnectRouterChildInstance",
 }
 
 
@@ -46,14 +42,10 @@ def of_vpcs(ecr_id: str, count: int, quota: int) -> Iterator[Finding]:
 
 def of_writes(ahead: Iterable[tuple[str, Turn]], now: datetime) -> Iterator[Finding]:
     """The turns of the APIs reach so far: a turn is one call, at the pace of the quota."""
-    taken: dict[tuple[str, str], list[timedelta]] = defaultdict(list)
-    for key, turn in ahead:
-        account, _, rest = key.removeprefix(APIS).partition("/")
-        step, _, kind = rest.partition("/")
-        if (step, kind) in _API:
-            taken[account, _API[step, kind]].append(turn.next_at - now)
-    for (account, api), reaches in sorted(taken.items()):
-        share = sum(min(one, _MINUTE) / _MINUTE for one in reaches)
-        if share >= NEAR:
-            told = {"percent": round(share * 100), "seconds": round(max(reaches).total_seconds())}
-            yield finding("writes_near_quota", account, api=api, **told)
+    for key, turn in sorted(ahead):
+        account, _, api = key.removeprefix(APIS).partition("/")
+        reach = turn.next_at - now
+        if api in _API and reach >= NEAR * _MINUTE:
+            percent = round(min(reach / _MINUTE, 1.0) * 100)
+            told = {"percent": percent, "seconds": round(reach.total_seconds())}
+            yield finding("writes_near_quota", account, api=_API[api], **told)

@@ -318,6 +318,27 @@ def test_a_turn_is_given_to_one_of_many_at_once(url, sql_ledger):
     assert sql_ledger.turn(f"ecr/{REQUEST.ecr_id}/b")[1] == 12
 
 
+def test_grants_of_vpcs_and_of_vbrs_wait_for_one_api_and_associations_each_for_its_own(ledger):
+    def moments(step, ecr_ids):
+        found = []
+        for number, kind in enumerate(("VPC", "VBR") * 3):
+            instance = f"{kind.lower()}-bp1one"
+            changed = {
+                "instance_type": kind,
+                "instance_id": instance,
+                "ecr_id": ecr_ids[number % 2],
+            }
+            of = REQUEST.authorization.model_copy(update=changed)
+            found.append(Turns(ledger).reserve(Authorization(id=of), step, NOW))
+        return sorted(found)
+
+    granted = moments(Step.GRANT, ("ecr-a", "ecr-b"))
+    gaps = [later - earlier for earlier, later in itertools.pairwise(granted)]
+    assert min(gaps) >= timedelta(seconds=60 / 120)  # the quota of the API
+    associated = moments(Step.ASSOCIATE, ("ecr-a", "ecr-b"))
+    assert associated[:2] == [NOW, NOW]
+
+
 def test_turns_that_are_given_out_ahead_are_found_the_furthest_first(ledger):
     for key, seconds in (("api/2/grant/VPC", 9), ("api/1/grant/VPC", 30), ("ecr/x/b", 60)):
         assert ledger.put_turn(key, Turn(next_at=NOW + timedelta(seconds=seconds)), 0)

@@ -442,7 +442,7 @@ def test_what_is_said_of_a_used_up_quota_is_what_the_cloud_then_does(tmp_path):
     [
         ({"VPC": 60}, set()),
         ({"VPC": 110}, {("writes_near_quota", B)}),
-        ({"VPC": 60, "VBR": 60}, {("writes_near_quota", B)}),  # both are one API
+        ({"VPC": 55, "VBR": 55}, {("writes_near_quota", B)}),  # both are one API
     ],
 )
 def test_writes_that_use_up_the_coming_minute_are_named(
