@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from shared import authorize, inbox, leases, problems, run, settle
+from shared import authorize, inbox, leases, run, settle
 from shared.announce import Announcer
 from shared.authorization import Authorization
 from shared.cloud.errors import CloudFailure, OutcomeUnknown
@@ -248,7 +248,7 @@ def _() -> list[tuple[Any, str, Any]]:
 def _() -> list[tuple[Any, str, Any]]:
     def answer(self: Run, failure: CloudFailure, record: Any, step: Step) -> Any:
         if isinstance(failure, OutcomeUnknown) and step.has_effect:
-            problem = problems.problem_of(failure, step)
+            problem = run.problem_of(failure, step)
             changed = lambda latest: self.settler.failed(latest, step, problem)  # noqa: E731
             return both(changed, run._as_before(step)), None
         return answer_to(self, failure, record, step)
@@ -290,16 +290,15 @@ def _() -> list[tuple[Any, str, Any]]:
 
 @bug("the session policy is left out")
 def _() -> list[tuple[Any, str, Any]]:
-    return [(authorize, "session_policy", lambda of, purpose, *more: "")]
+    return [(authorize, "session_policy", lambda of, purpose: "")]
 
 
 @bug("the session policy names another instance")
 def _() -> list[tuple[Any, str, Any]]:
     policy_of = session_policy
 
-    def other(of: Any, purpose: Any, *more: Any) -> str:
-        another = of.model_copy(update={"instance_id": "vpc-bp1payments0test"})
-        return policy_of(another, purpose, *more)
+    def other(of: Any, purpose: Any) -> str:
+        return policy_of(of.model_copy(update={"instance_id": "vpc-bp1payments0test"}), purpose)
 
     return [(authorize, "session_policy", other)]
 
