@@ -27,7 +27,7 @@ from shared.converge import Step
 from shared.ids import is_foreign
 from shared.ledger import Ledger, RequestRecord
 from shared.log import correlate
-from shared.run import GAVE_UP, problem_of
+from shared.problems import GAVE_UP, problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -20,7 +20,8 @@ from shared.cloud.errors import CloudFailure
 from shared.contract import MAX_MESSAGE_BYTES, BadMessage, Problem, read_object
 from shared.ledger import LedgerUnavailable
 from shared.log import correlated
-from shared.run import GAVE_UP, Again, told_of
+from shared.problems import GAVE_UP, told_of
+from shared.run import Again
 
 if TYPE_CHECKING:
     from collections.abc import Callable

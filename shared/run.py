@@ -23,14 +23,14 @@ from shared import leases
 from shared.announce import owed
 from shared.authorization import Authorization, Lock, Reserved
 from shared.cloud.errors import CloudFailure, NotNow, Refused
-from shared.contract import Problem
 from shared.converge import WAITS, Step, converge
+from shared.problems import overdue, problem_of
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.authorization import AssociationState, GrantState
-    from shared.contract import AuthorizationId, Outcome
+    from shared.contract import AuthorizationId, Outcome, Problem
     from shared.converge import Worker
     from shared.settle import Settler
 
@@ -42,13 +42,6 @@ log = structlog.get_logger()
 
 EARLY: Final = timedelta(seconds=0.5)
 """A turn that comes so soon is taken now: no message is worth so short a wait."""
-
-GAVE_UP: Final = Problem(
-    code="gave_up",
-    message="The work could not be done in the attempts that it has.",
-    remedy="Look at the dead letter and the logs of the request, then ask with a new request id.",
-)
-"""What is said of a request whose attempts are over, where no answer of the cloud was the cause."""
 
 MAX_STEPS: Final = 12
 MAX_TRIES_A_RUN: Final = 2
@@ -312,10 +305,10 @@ class Run:
         """Where a run ends that may not take the next step."""
         if step in self.settler.actions and record.turn is not None:
             left = (record.turn.at - self.settler.now()).total_seconds()
-            return Again("turn", wait="turn", hint_seconds=left, failure=_overdue(step))
+            return Again("turn", wait="turn", hint_seconds=left, failure=overdue(step))
         if step.worker == self.settler.worker and step in WAITS:
             wait: Wait = "person" if step is Step.AWAIT_DETACH_BY_HAND else "cloud"
-            return Again(step.value, wait=wait, failure=_overdue(step))
+            return Again(step.value, wait=wait, failure=overdue(step))
         waits_for_grant = self.settler.worker == "attach" and step.worker == "authorize"
         if waits_for_grant and record.live_leases and record.open:
             return Again("grant_in_doubt", wait="cloud")
@@ -360,38 +353,6 @@ class Run:
             cloud_code=failure.cloud_code if failure else None,
             cloud_request_id=failure.request_id if failure else None,
         )
-
-
-def problem_of(failure: CloudFailure, step: Step) -> Problem:
-    """What a person is told of a step that the cloud did not let us take."""
-    return told_of(failure, f"{step.value.replace('_', ' ')}: ")
-
-
-def told_of(failure: CloudFailure, before: str = "") -> Problem:
-    """What a person is told of a cloud failure."""
-    explanation = failure.explanation
-    said = f": {failure.message}" if failure.message else ""
-    return Problem(
-        code=explanation.code,
-        message=f"{before}the cloud answered {failure.cloud_code}{said}",
-        remedy=explanation.remedy,
-        cloud_code=failure.cloud_code,
-        cloud_request_id=failure.request_id,
-    )
-
-
-def _overdue(step: Step) -> Problem:
-    if step is Step.AWAIT_DETACH_BY_HAND:
-        return Problem(
-            code="still_attached",
-            message="The instance is still attached to the ECR, which was done by hand.",
-            remedy="Detach it in account A, then ask for the revoke again with a new request id.",
-        )
-    return Problem(
-        code="cloud_slow",
-        message=f"{step.value.replace('_', ' ')}: the cloud has not finished in time.",
-        remedy="Look at the ECR in account A; ask again with a new request id when it is settled.",
-    )
 
 
 def _unverified(problem: Problem, now: datetime) -> Change:
