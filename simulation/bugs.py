@@ -18,7 +18,7 @@ from shared.converge import Seen, Step, Wanted
 from shared.leases import _end, _with_lease, _without_lease
 from shared.run import Run, both, unchanged
 from shared.sweep import Sweep, Swept
-from simulation import ports
+from simulation import system
 from simulation.memory import MemoryLedger
 
 Plant = Callable[[], list[tuple[Any, str, Any]]]
@@ -83,12 +83,12 @@ def _() -> list[tuple[Any, str, Any]]:
 
 @bug("no lock")
 def _() -> list[tuple[Any, str, Any]]:
-    return [(ports, "LOCK_SECONDS", 0.0)]
+    return [(system, "LOCK_SECONDS", 0.0)]
 
 
 @bug("a lock shorter than the function's time-out")
 def _() -> list[tuple[Any, str, Any]]:
-    return [(ports, "LOCK_SECONDS", 10.0)]
+    return [(system, "LOCK_SECONDS", 10.0)]
 
 
 @bug("a random token")

@@ -15,7 +15,8 @@ from shared.cleanup.words import AUDIT, Question, Word, word_key
 from shared.cloud.errors import CloudFailure, failure
 from shared.contract import AuthorizationId
 from simulation.memory import MemoryLedger
-from simulation.ports import START, System, request
+from simulation.ports import START
+from simulation.system import System, request
 from tests.simulation.test_cleanup import DAY, KEY, OTHER, granted, lease, names, system_with
 
 CHANGING = {"grant", "revoke", "associate", "dissociate"}

@@ -22,7 +22,8 @@ from shared.cleanup.notes import (
 from shared.cloud.errors import CloudFailure, failure
 from shared.contract import AuthorizationId
 from shared.registry import Brake, CleanupRules, Freeze
-from simulation.ports import START, request
+from simulation.ports import START
+from simulation.system import request
 from tests.simulation.test_cleanup import (
     DAY,
     KEY,
