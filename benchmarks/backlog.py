@@ -20,7 +20,8 @@ from benchmarks.table import Row
 from shared.cloud.errors import CloudFailure, failure
 from shared.registry import Registry
 from simulation.memory import MemoryLedger
-from simulation.ports import AGAIN_AFTER, FEEDS, START, Ports, System, request
+from simulation.ports import FEEDS, START, Ports
+from simulation.system import AGAIN_AFTER, System, request
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from shared import authorize, inbox, leases, run, settle
+from shared import authorize, inbox, leases, problems, run, settle
 from shared.announce import Announcer
 from shared.authorization import Authorization
 from shared.cloud.errors import CloudFailure, OutcomeUnknown
@@ -18,7 +18,7 @@ from shared.converge import Seen, Step, Wanted
 from shared.leases import _end, _with_lease, _without_lease
 from shared.run import Run, both, unchanged
 from shared.sweep import Sweep, Swept
-from simulation import ports
+from simulation import system
 from simulation.memory import MemoryLedger
 
 Plant = Callable[[], list[tuple[Any, str, Any]]]
@@ -83,12 +83,12 @@ def _() -> list[tuple[Any, str, Any]]:
 
 @bug("no lock")
 def _() -> list[tuple[Any, str, Any]]:
-    return [(ports, "LOCK_SECONDS", 0.0)]
+    return [(system, "LOCK_SECONDS", 0.0)]
 
 
 @bug("a lock shorter than the function's time-out")
 def _() -> list[tuple[Any, str, Any]]:
-    return [(ports, "LOCK_SECONDS", 10.0)]
+    return [(system, "LOCK_SECONDS", 10.0)]
 
 
 @bug("a random token")
@@ -248,7 +248,7 @@ def _() -> list[tuple[Any, str, Any]]:
 def _() -> list[tuple[Any, str, Any]]:
     def answer(self: Run, failure: CloudFailure, record: Any, step: Step) -> Any:
         if isinstance(failure, OutcomeUnknown) and step.has_effect:
-            problem = run.problem_of(failure, step)
+            problem = problems.problem_of(failure, step)
             changed = lambda latest: self.settler.failed(latest, step, problem)  # noqa: E731
             return both(changed, run._as_before(step)), None
         return answer_to(self, failure, record, step)

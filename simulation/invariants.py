@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from shared.contract import ResultBody
     from shared.ledger import ResultRecord
     from simulation.memory import MemoryLedger
-    from simulation.ports import System
+    from simulation.system import System
 
 _ACTIONS = {
     ("grant", "VPC"): "expressconnectrouter:GrantInstanceToExpressConnectRouter",

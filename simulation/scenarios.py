@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from shared.contract import Instance
-from simulation.ports import START, request
+from simulation.ports import START
+from simulation.system import request
 
 
 @dataclass(frozen=True, eq=False)

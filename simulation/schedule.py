@@ -19,7 +19,8 @@ from shared.cloud.errors import CloudFailure, failure
 from shared.ledger import LedgerUnavailable
 from simulation.invariants import Broken, Invariants
 from simulation.memory import MemoryLedger
-from simulation.ports import AGAIN_AFTER, FUNCTION_TIMEOUT, TIMER, Ports, System
+from simulation.ports import Ports
+from simulation.system import AGAIN_AFTER, FUNCTION_TIMEOUT, TIMER, System
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ from shared.cleanup.brake import NoSuchBrake, brake_on, decide
 from shared.contract import read_request
 from shared.registry import Brake, CleanupRules, Exemption, Freeze
 from simulation.invariants import Broken
-from simulation.ports import OPERATION, START, TIMER, System, known_registry, request
+from simulation.ports import OPERATION, START
 from simulation.scenarios import Scenario
 from simulation.schedule import (
     ENOUGH_ATTEMPTS,
@@ -30,6 +30,7 @@ from simulation.schedule import (
     Schedule,
     Simulation,
 )
+from simulation.system import TIMER, System, known_registry, request
 from simulation.tending import OPERATOR, Tending
 
 if TYPE_CHECKING:

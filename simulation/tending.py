@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from shared.cleanup.findings import Shown
     from shared.contract import ResultBody
     from simulation.memory import MemoryLedger
-    from simulation.ports import System
+    from simulation.system import System
 
 OPERATOR = "anna"
 _ABSENT = {"missing", "not_attached", "attached_without_grant"}

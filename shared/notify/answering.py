@@ -229,7 +229,7 @@ def answer_document(result: Result, texts: Texts, language: Language) -> dict[st
 
 
 def _is_of_a_request(document: dict[str, Any]) -> bool:
-    """What the clean-up tells of its runs is on the topic, too."""
+    """What the clean-up and the doctor tell of their runs is on the topic, too."""
     data = document.get("data")
     outcome = data.get("outcome") if isinstance(data, dict) else None
     is_event = isinstance(document.get("type"), str) and isinstance(outcome, str)

@@ -7,7 +7,6 @@ import json
 from datetime import timedelta
 
 import pytest
-import structlog
 
 from shared.cleanup import audit as auditing
 from shared.cleanup.audit import last_audit
@@ -15,21 +14,15 @@ from shared.cleanup.notes import each_told
 from shared.cleanup.words import AUDIT, Question, Word, word_key
 from shared.cloud.errors import CloudFailure, failure
 from shared.contract import AuthorizationId
-from simulation import campaign
 from simulation.memory import MemoryLedger
-from simulation.ports import START, System, request
+from simulation.ports import START
+from simulation.system import System, request
 from tests.simulation.test_cleanup import DAY, KEY, OTHER, granted, lease, names, system_with
 
 CHANGING = {"grant", "revoke", "associate", "dissociate"}
 
 
-@pytest.fixture(autouse=True)
-def no_logs():
-    """Tracebacks with all that is known take seconds to print."""
-    kept = structlog.get_config()
-    campaign.quiet()
-    yield
-    structlog.configure(**kept)
+pytestmark = pytest.mark.usefixtures("no_logs")
 
 
 def held(*leases):

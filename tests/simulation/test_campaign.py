@@ -7,7 +7,6 @@ import itertools
 import time
 
 import pytest
-import structlog
 
 from simulation import campaign
 from simulation.bugs import BUGS, planted
@@ -120,12 +119,7 @@ FOUND_TENDED = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def no_logs():
-    kept = structlog.get_config()
-    campaign.quiet()
-    yield
-    structlog.configure(**kept)
+pytestmark = pytest.mark.usefixtures("no_logs")
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)

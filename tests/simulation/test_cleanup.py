@@ -12,7 +12,8 @@ from shared.cloud.errors import CloudFailure, failure
 from shared.contract import AuthorizationId, read_request
 from shared.registry import Brake, CleanupRules, Exemption, Freeze
 from simulation.memory import MemoryLedger
-from simulation.ports import START, System, known_registry, request
+from simulation.ports import START
+from simulation.system import System, known_registry, request
 
 KEY = read_request(request("grant_vpc")).authorization.key
 OTHER = KEY.replace("payments0main", "payments0test")

@@ -6,7 +6,6 @@ import json
 from datetime import timedelta
 
 import pytest
-import structlog
 
 from shared.authorization import AssociationSeen, Authorization, GrantSeen, Lease
 from shared.cleanup.brake import BRAKE, NoSuchBrake, brake_on, decide
@@ -23,8 +22,8 @@ from shared.cleanup.notes import (
 from shared.cloud.errors import CloudFailure, failure
 from shared.contract import AuthorizationId
 from shared.registry import Brake, CleanupRules, Freeze
-from simulation import campaign
-from simulation.ports import START, request
+from simulation.ports import START
+from simulation.system import request
 from tests.simulation.test_cleanup import (
     DAY,
     KEY,
@@ -42,13 +41,7 @@ NONE = Brake(most=0, percent=0, always=0)
 ECR = KEY.split(":")[0]
 
 
-@pytest.fixture(autouse=True)
-def no_logs():
-    """Tracebacks with all that is known take seconds to print."""
-    kept = structlog.get_config()
-    campaign.quiet()
-    yield
-    structlog.configure(**kept)
+pytestmark = pytest.mark.usefixtures("no_logs")
 
 
 def of(number):
@@ -152,10 +145,8 @@ def test_a_crash_while_a_list_is_asked_for_repeats_a_part_and_loses_none():
     assert len(asked) < 350
 
 
-def test_a_freeze_that_begins_midway_stops_a_released_list_until_it_ends():
-    system = filled(450, brake=NONE)
-    run = system.cleanup.run()
-    decide(system.ledger, system.trail, run.digest, "anna", release=True)
+def run_into_a_freeze(system):
+    """A run whose freeze begins when it has asked for a part of its list."""
     begins = system.ports.now + timedelta(minutes=1)
     freeze = Freeze(since=begins, until=begins + DAY, reason="Year end")
     registry = system.cleanup.registry
@@ -169,11 +160,20 @@ def test_a_freeze_that_begins_midway_stops_a_released_list_until_it_ends():
         send(*given)
 
     object.__setattr__(system.cleanup, "send", slow)
-    while_frozen = system.cleanup.run()
+    try:
+        return system.cleanup.run()
+    finally:
+        object.__setattr__(system.cleanup, "send", send)
+
+
+def test_a_freeze_that_begins_midway_stops_a_released_list_until_it_ends():
+    system = filled(450, brake=NONE)
+    run = system.cleanup.run()
+    decide(system.ledger, system.trail, run.digest, "anna", release=True)
+    while_frozen = run_into_a_freeze(system)
     assert while_frozen.outcome == "observed"
     before = len(asked_for(system))
     assert 100 < before < 200
-    object.__setattr__(system.cleanup, "send", send)
     system.ports.now += 2 * DAY
     assert system.cleanup.run().outcome == "released"
     assert len(set(asked_for(system))) == 450
@@ -181,23 +181,9 @@ def test_a_freeze_that_begins_midway_stops_a_released_list_until_it_ends():
 
 def test_a_freeze_that_begins_midway_stops_an_allowed_list_and_the_rest_is_found_again():
     system = filled(450, brake=ALL)
-    begins = system.ports.now + timedelta(minutes=1)
-    freeze = Freeze(since=begins, until=begins + DAY, reason="Year end")
-    registry = system.cleanup.registry
-    cleanup = registry.cleanup.model_copy(update={"freezes": (freeze,)})
-    changed = registry.model_copy(update={"cleanup": cleanup})
-    object.__setattr__(system.cleanup, "registry", changed)
-    send = system.ports.send
-
-    def slow(*given):
-        system.ports.now += timedelta(seconds=0.4)
-        send(*given)
-
-    object.__setattr__(system.cleanup, "send", slow)
-    run = system.cleanup.run()
+    run = run_into_a_freeze(system)
     assert run.outcome == "asked"
     assert len(asked_for(system)) < 200
-    object.__setattr__(system.cleanup, "send", send)
     system.ports.queues["requests"].clear()
     system.ports.now += 2 * DAY
     assert system.cleanup.run().asked == 450

@@ -16,7 +16,7 @@ from shared.cloud.router import NOT_ASSOCIATED
 from shared.contract import read_request
 from shared.inbox import Inbox, Message, Pace
 from simulation.memory import MemoryLedger
-from simulation.ports import LOCK_SECONDS, System, request
+from simulation.system import LOCK_SECONDS, System, request
 
 KEY = read_request(request("grant_vpc")).authorization.key
 

@@ -17,7 +17,7 @@ from shared.contract import read_request
 from shared.dead_letters import DeadLetters
 from shared.ledger import RequestRecord
 from simulation.memory import MemoryLedger
-from simulation.ports import System, request
+from simulation.system import System, request
 
 LATER = timedelta(minutes=45)
 

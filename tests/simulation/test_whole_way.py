@@ -11,7 +11,7 @@ from shared.authorization import Lock
 from shared.cloud.errors import failure
 from shared.contract import read_request
 from shared.ledger import RequestRecord
-from simulation.ports import System, request
+from simulation.system import System, request
 
 
 def once(name, when, error):
