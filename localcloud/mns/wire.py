@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _NAMESPACE: Final = "http://mns.aliyuncs.com/doc/v1/"
 _HOST: Final = re.compile(r"(?P<uid>[0-9]{16})\.mns\.(?P<region>[a-z0-9-]+)\.")
-_SKEW_SECONDS: Final = 900
 _BATCH: Final = 16
 _LONGEST_POLL: Final = 30
 _LARGEST_XML: Final = 2 * 1024 * 1024
@@ -124,7 +123,7 @@ class MnsWire:
                 400, "InvalidDateHeader", "The date header is wrongly formed."
             ) from None
         stamped = date.replace(tzinfo=date.tzinfo or timezone.utc).timestamp()
-        if abs(stamped - self._cloud.signing_time()) > _SKEW_SECONDS:
+        if abs(stamped - self._cloud.signing_time()) > incoming.SKEW_SECONDS:
             raise CloudError(400, "InvalidDateHeader", "The date is more than 15 minutes off.")
         host = _HOST.match(request.host)
         if host is not None and host["uid"] != caller.account_uid:
