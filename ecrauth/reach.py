@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from shared.cloud.endpoints import Service
     from shared.cloud.messages import Messages
     from shared.ledger.sql import SqlLedger
+    from shared.registry import Registry
 
 _SQLITE = "sqlite:///"
 
@@ -71,6 +72,13 @@ def reached(settings: Settings, service: Service) -> str:
         ("", "") if own else (settings.need("FC_ACCOUNT_ID"), settings.need("FC_REGION"))
     )
     return endpoint(service, settings.values, region=region, account=account)
+
+
+def registry(settings: Settings) -> Registry:
+    """Who is who, as registry.yaml says. Raises BadRegistry."""
+    from shared.registry import load
+
+    return load(Path(settings.get("REGISTRY_FILE") or "registry.yaml"))
 
 
 @contextmanager

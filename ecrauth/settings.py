@@ -34,9 +34,10 @@ NAMES: Final[dict[str, str]] = {
     "ATTACHMENT_QUEUE": "ecr-attachments, if it has another name",
     "DEAD_LETTER_QUEUE": "ecr-requests-dead, if it has another name",
     "RESULT_TOPIC": "ecr-results, if it has another name",
-    "REGISTRY_FILE": "registry.yaml, if it is elsewhere; for sweep and clean-up",
+    "REGISTRY_FILE": "registry.yaml, if it is elsewhere",
     "MAPPINGS_FOLDER": "mappings, if they are elsewhere; for `request --mapping`",
-    "EXTERNAL_ID_KEY": "the key of the ExternalIds, where the clean-up asks accounts B",
+    "EXTERNAL_ID_KEY": "the key of the ExternalIds, for `account`",
+    "EXTERNAL_ID_KEY_NEXT": "the one that comes next, while it is changed",
 }
 SECRET: Final = frozenset(
     {
@@ -46,6 +47,7 @@ SECRET: Final = frozenset(
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
         "ALIBABA_CLOUD_SECURITY_TOKEN",
         "EXTERNAL_ID_KEY",
+        "EXTERNAL_ID_KEY_NEXT",
     }
 )
 DEFAULTS: Final = {

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from localcloud import ram, signatures
 from localcloud.call import Call, Caller, CloudError, Operation, Product
-from localcloud.incoming import base_context, request_id, signed
+from localcloud.incoming import SKEW_SECONDS, base_context, request_id, signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from localcloud.cloud import Cloud
 
-_SKEW_SECONDS: Final = 900
 _NONCES: Final = 200_000
 
 
@@ -101,11 +100,8 @@ class Acs:
         except CloudError as error:
             if product.envelope and self._cloud.behaviour.switches.errors_in_http_200:
                 failed = {**_envelope(call, error.code, error.message), "Success": False}
-                return (
-                    _json(200, {**failed, "HttpStatusCode": error.status}, {}),
-                    call.caller,
-                    (error.code),
-                )
+                answer = _json(200, {**failed, "HttpStatusCode": error.status}, {})
+                return answer, call.caller, error.code
             return self.error(request, error), call.caller, error.code
         if product.envelope:
             body = {**_envelope(call, "200", "OK"), **body}
@@ -148,7 +144,7 @@ class Acs:
             raise CloudError(
                 400, "InvalidTimeStamp.Format", "Specified time stamp is not well formatted."
             ) from None
-        if abs(date.timestamp() - self._cloud.signing_time()) > _SKEW_SECONDS:
+        if abs(date.timestamp() - self._cloud.signing_time()) > SKEW_SECONDS:
             raise CloudError(
                 400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired."
             )
@@ -158,7 +154,7 @@ class Acs:
             raise CloudError(400, "MissingParameter", "x-acs-signature-nonce is mandatory.")
         now = self._cloud.signing_time()
         if len(self._nonces) >= _NONCES:
-            self._nonces = {one: at for one, at in self._nonces.items() if at > now - 900}
+            self._nonces = {one: at for one, at in self._nonces.items() if at > now - SKEW_SECONDS}
         used = f"{key}/{nonce}"
         if used in self._nonces:
             raise CloudError(

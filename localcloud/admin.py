@@ -9,8 +9,7 @@ from pydantic import ValidationError
 from werkzeug.wrappers import Response
 
 from localcloud.behaviour import DeliveryFault, Fault, Switches
-from localcloud.clock import VirtualClock
-from localcloud.ecr.listing import iso
+from localcloud.clock import VirtualClock, iso
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request

@@ -6,10 +6,16 @@ import heapq
 import itertools
 import threading
 import time
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+def iso(at: float) -> str:
+    """A time as the cloud's APIs write it: `YYYY-MM-DDThh:mm:ssZ`."""
+    return datetime.fromtimestamp(at, tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Clock(Protocol):

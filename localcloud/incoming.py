@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from localcloud import signatures
+from localcloud.clock import iso
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request
 
     from localcloud.call import Caller
+
+SKEW_SECONDS: Final = 900
+"""So far a request's date may be off."""
 
 
 def signed(request: Request) -> signatures.Signed:
@@ -29,11 +32,10 @@ def signed(request: Request) -> signatures.Signed:
 
 def base_context(caller: Caller, now: float) -> dict[str, str]:
     """The condition keys that every call has."""
-    at = datetime.fromtimestamp(now, tz=timezone.utc)
     return {
         "acs:SourceIp": caller.source_ip,
         "acs:SecureTransport": str(caller.secure_transport).lower(),
-        "acs:CurrentTime": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "acs:CurrentTime": iso(now),
         "acs:MFAPresent": "false",
     }
 

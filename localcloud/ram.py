@@ -48,7 +48,7 @@ def trusts(trust: Policy, principal: Mapping[str, str], context: Context) -> boo
     verdicts = [
         statement["Effect"]
         for statement in _statements(trust)
-        if _matches(_listed(statement["Action"]), "sts:AssumeRole", ignore_case=True)
+        if _is_about(statement, "sts:AssumeRole")
         and _names(statement["Principal"], principal)
         and _conditions_hold(statement.get("Condition", {}), context)
     ]
@@ -117,17 +117,19 @@ def _policies_allow(
 
 
 def _applies(statement: Mapping[str, Any], action: str, resource: str, context: Context) -> bool:
-    if "Action" in statement:
-        fits = _matches(_listed(statement["Action"]), action, ignore_case=True)
-    else:
-        fits = not _matches(_listed(statement["NotAction"]), action, ignore_case=True)
-    if not fits:
+    if not _is_about(statement, action):
         return False
     if "Resource" in statement:
         fits = _matches(_listed(statement["Resource"]), resource)
     else:
         fits = not _matches(_listed(statement["NotResource"]), resource)
     return fits and _conditions_hold(statement.get("Condition", {}), context)
+
+
+def _is_about(statement: Mapping[str, Any], action: str) -> bool:
+    if "Action" in statement:
+        return _matches(_listed(statement["Action"]), action, ignore_case=True)
+    return not _matches(_listed(statement["NotAction"]), action, ignore_case=True)
 
 
 def _statements(policy: Policy) -> Sequence[Mapping[str, Any]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from localcloud import ram
 from localcloud.call import Call, CloudError, Operation, Product
+from localcloud.clock import iso
 
 if TYPE_CHECKING:
     from localcloud.cloud import Cloud
@@ -62,7 +62,6 @@ def _assume_role(cloud: Cloud, call: Call) -> dict[str, Any]:
     if not ram.trusts(role.trust, principal, context):
         _refuse(cloud, role.trust, principal)
     session = cloud.identity.issue(arn, name, seconds, policy)
-    until = datetime.fromtimestamp(session.expires_at, tz=timezone.utc)
     role_id = f"3{abs(hash(arn)) % 10**16:016d}"
     return {
         "AssumedRoleUser": {
@@ -73,7 +72,7 @@ def _assume_role(cloud: Cloud, call: Call) -> dict[str, Any]:
             "AccessKeyId": session.access_key_id,
             "AccessKeySecret": session.secret,
             "SecurityToken": session.token,
-            "Expiration": until.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "Expiration": iso(session.expires_at),
         },
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from localcloud.call import Call, CloudError, Operation, Product
-from localcloud.ecr.listing import iso
+from localcloud.clock import iso
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

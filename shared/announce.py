@@ -7,8 +7,9 @@ add_result ── publish ── mark_published
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
@@ -18,7 +19,7 @@ from shared.contract import Problem, Request, Result, ResultBody, result
 from shared.ledger import Ledger, ResultRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from shared.audit import Trail
@@ -34,6 +35,46 @@ class Publish(Protocol):
 
     def __call__(self, body: str, tag: str) -> object:
         """Publish."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What became of a run that no ticket asked for: of the clean-up, of the doctor.
+
+    Args:
+        source: The CloudEvents source: who we are.
+        subject: What ran.
+        run_id: Its name.
+        outcome: What is told of it, and the message's tag.
+        time: When it came to that.
+        told: What it has come to.
+    """
+
+    source: str
+    subject: str
+    run_id: str
+    outcome: str
+    time: datetime
+    told: Mapping[str, Any]
+
+    def put_out(self, publish: Publish) -> None:
+        """It is on the result topic; told again it is the same to the byte. Raises CloudFailure."""
+        event = {
+            "specversion": "1.0",
+            "id": f"{self.run_id}/{self.outcome}",
+            "source": self.source,
+            "type": f"ecr.authorization.{self.outcome}",
+            "subject": self.subject,
+            "time": self.time.isoformat(),
+            "datacontenttype": "application/json",
+            "data": {
+                "outcome": self.outcome,
+                "request_id": self.run_id,
+                "final": True,
+                **self.told,
+            },
+        }
+        publish(json.dumps(event, separators=(",", ":")), self.outcome)
 
 
 @dataclass(frozen=True)

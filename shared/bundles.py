@@ -196,6 +196,26 @@ def _answered(
         outcome = "rejected" if all(one.outcome == "rejected" for one in bad) else "failed"
     elif bad:
         outcome = "partial"
+    parts = tuple(
+        PartResult(
+            request_id=part.request_id,
+            instance_id=part.instance_id,
+            outcome=one.outcome,
+            code=one.problem.code if one.problem else None,
+        )
+        for part, one in zip(bundle.parts, last, strict=True)
+    )
+    return _told(bundle, outcome, problem, parts)
+
+
+def refused_bundle(bundle: Bundle, problem: Problem) -> ResultBody:
+    """What a ticket is told whose bundle may not be as it stands. Pure."""
+    return _told(bundle, "rejected", problem)
+
+
+def _told(
+    bundle: Bundle, outcome: Outcome, problem: Problem | None, parts: tuple[PartResult, ...] = ()
+) -> ResultBody:
     return ResultBody(
         outcome=outcome,
         final=True,
@@ -205,29 +225,6 @@ def _answered(
         requester=bundle.requester,
         peer_account_uid=bundle.ecr_owner_uid,
         peer_ecr_id=bundle.ecr_id,
-        parts=tuple(
-            PartResult(
-                request_id=part.request_id,
-                instance_id=part.instance_id,
-                outcome=one.outcome,
-                code=one.problem.code if one.problem else None,
-            )
-            for part, one in zip(bundle.parts, last, strict=True)
-        ),
-        problem=problem,
-    )
-
-
-def refused_bundle(bundle: Bundle, problem: Problem) -> ResultBody:
-    """What a ticket is told whose bundle may not be as it stands. Pure."""
-    return ResultBody(
-        outcome="rejected",
-        final=True,
-        request_id=bundle.request_id,
-        ticket=bundle.ticket,
-        action=bundle.action,
-        requester=bundle.requester,
-        peer_account_uid=bundle.ecr_owner_uid,
-        peer_ecr_id=bundle.ecr_id,
+        parts=parts,
         problem=problem,
     )

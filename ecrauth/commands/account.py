@@ -1,28 +1,24 @@
-"""`account add | external-id | rotate`: take an account B in, and change the ExternalIds' key.
-
-It works by the environment: EXTERNAL_ID_KEY (and EXTERNAL_ID_KEY_NEXT), FC_ACCOUNT_ID, FC_REGION,
-REGISTRY_FILE; `rotate` needs an access key of account A that may invoke the function.
-"""
+"""`account add | external-id | rotate`: take an account B in, and change the ExternalIds' key."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
-import sys
+import shlex
 import time
 from dataclasses import asdict
-from io import BytesIO
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ecrauth import invoking, reach, screen
 from ecrauth.commands import options as given
+from ecrauth.exits import Exit, Failed
+from ecrauth.settings import of
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+    from ecrauth.settings import Settings
     from shared.onboarding import Trust
 
 app = typer.Typer(
@@ -37,6 +33,7 @@ Next = Annotated[bool, typer.Option("--next", help="By EXTERNAL_ID_KEY_NEXT: a c
 
 @app.command("add")
 def add(  # noqa: PLR0913 -- the options of a command
+    context: typer.Context,
     uid: Uid,
     name: Annotated[str, typer.Option(help="What registry.yaml calls it")] = "new account",
     ecr: Annotated[str, typer.Option(help="The ECR that it may ask for")] = "ecr-…",
@@ -51,138 +48,122 @@ def add(  # noqa: PLR0913 -- the options of a command
     """Print what account A and account B must deploy for one account B."""
     from shared import onboarding
 
-    secret = _secret(uid, use_next=use_next)
-    region, account_a = _set("FC_REGION"), _set("FC_ACCOUNT_ID")
-    known = _roles()
+    settings = of(context)
+    secret = _secret(settings, uid, use_next=use_next)
+    region, account_a = settings.need("FC_REGION"), settings.need("FC_ACCOUNT_ID")
+    known = [one.role_arn.lower() for one in reach.registry(settings).accounts.values()]
     try:
         entry = onboarding.registry_entry(uid, name, ecr, region)
     except ValueError as error:
-        _fail(str(error))
-    _say("1. registry.yaml, under `accounts`, then `make check` and `s deploy`:")
-    _say()
-    _say(entry)
-    _say("2. In account A: the authorize role may assume the role in the account.")
-    _say()
+        raise Failed(error, "give another --name", Exit.USAGE) from None
+    screen.line("1. registry.yaml, under `accounts`, then `make check` and `s deploy`:")
+    screen.line()
+    for one in entry.split("\n"):
+        screen.line(one)
+    screen.line("2. In account A: the authorize role may assume the role in the account.")
+    screen.line()
     roles = [*known, onboarding.role_arn(uid)]
-    _say("   " + onboarding.stack_a(region, roles, stack_a).shell())
-    _say()
-    _say(f"3. In account {uid}: the role, which trusts account A's authorize role alone.")
-    _say()
+    screen.line("   " + onboarding.stack_a(region, roles, stack_a).shell())
+    screen.line()
+    screen.line(f"3. In account {uid}: the role, which trusts account A's authorize role alone.")
+    screen.line()
     if not show_external_id:
-        again = " --next" if use_next else ""
-        _say(f'   {onboarding.VARIABLE}="$(ecrauth account external-id {uid}{again})"')
+        printed = f"{_again(context)} external-id {uid}" + (" --next" if use_next else "")
+        screen.line(f'   {onboarding.VARIABLE}="$({printed})"')
     if group:
         command = onboarding.stack_instance(region, uid, secret, group, change=use_next)
     else:
         command = onboarding.stack_b(region, account_a, secret, stack_b)
-    _say("   " + command.shell(reveal=show_external_id))
+    screen.line("   " + command.shell(reveal=show_external_id))
 
 
 @app.command("external-id")
-def show(uid: Uid, use_next: Next = False) -> None:
+def show(context: typer.Context, uid: Uid, use_next: Next = False) -> None:
     """Print the account's ExternalId, and nothing else."""
-    _say(_secret(uid, use_next=use_next).get_secret_value())
+    screen.line(_secret(of(context), uid, use_next=use_next).get_secret_value())
 
 
 @app.command("rotate")
 def rotate(
+    context: typer.Context,
     function: Annotated[str, typer.Option(help="The authorize function")] = "ecr-authorize",
     as_json: given.Json = False,
 ) -> None:
-    """Say how a change of keys stands, by asking every account B, and what is to be done next."""
+    """Say how a change of keys stands, by asking every account B, and what is to be done next.
+
+    It needs an access key of account A that may invoke the function.
+    """
     from shared import onboarding
 
-    found: list[Trust] = []
-    try:
-        while True:
-            began = time.monotonic()
-            told = _invoked(function, found[-1].account_uid if found else "")
-            found += [onboarding.Trust(**one) for one in told["accounts"]]
-            if not told["more"] or not told["accounts"]:
-                break
-            time.sleep(max(0.0, 1 - (time.monotonic() - began)))  # STS's quota is by the second
-        step, which = onboarding.next_step(found, changing=told["changing"])
-    except (KeyError, TypeError):
-        _fail("the function did not say how it stands: is it of this release?")
-    told = {"changing": told["changing"], "accounts": [asdict(one) for one in found]}
+    found, changing = _asked(of(context), function)
+    step, which = onboarding.next_step(found, changing=changing)
     if as_json:
-        _say(json.dumps({**told, "next": step, "for": [one.account_uid for one in which]}))
+        accounts = [asdict(one) for one in found]
+        told = {"changing": changing, "accounts": accounts}
+        screen.as_json({**told, "next": step, "for": [one.account_uid for one in which]})
         return
     for one in found:
         code = f" ({one.code})" if one.code else ""
-        _say(f"{one.account_uid}  {one.trusts:<8}{code}  {one.name}")
-    _say()
-    _say(step)
+        screen.line(f"{one.account_uid}  {one.trusts:<8}{code}  {one.name}")
+    screen.line()
+    screen.line(step)
     for one in which:
-        again = " --next" if told["changing"] else ""
-        _say(f"  ecrauth account add {one.account_uid}{again} --stack-b STACK_ID")
+        following = " --next" if changing else ""
+        screen.line(f"  {_again(context)} add {one.account_uid}{following} --stack-b STACK_ID")
 
 
-def _invoked(function: str, after: str) -> dict[str, Any]:
-    """What the function answers; its role alone is trusted in accounts B."""
+def _asked(settings: Settings, function: str) -> tuple[list[Trust], bool]:
+    """How all accounts B stand, and whether the function has a next key. Raises Failed.
+
+    Slice by slice: the function's role alone is trusted in accounts B.
+    """
+    from shared.onboarding import Trust
+
+    found: list[Trust] = []
+    while True:
+        began = time.monotonic()
+        told = _told(settings, function, found[-1].account_uid if found else "")
+        try:
+            some = [Trust(**one) for one in told["accounts"]]
+            changing, is_more = bool(told["changing"]), bool(told["more"])
+        except (KeyError, TypeError):
+            what = f"{function} did not say how it stands"
+            raise Failed(what, "is it the authorize function, and of this release?") from None
+        found += some
+        if not is_more or not some:
+            return found, changing
+        time.sleep(max(0.0, 1 - (time.monotonic() - began)))  # STS's quota is by the second
+
+
+def _told(settings: Settings, function: str, after: str) -> Any:
+    """What the function answers about the accounts after one. Raises Failed."""
     event = json.dumps({"check": "external_ids", "after": after}).encode()
-    from alibabacloud_fc20230330 import models
-    from alibabacloud_fc20230330.client import Client
-    from darabonba.exceptions import DaraException
-    from darabonba.runtime import RuntimeOptions
-
-    from shared.cloud import sdk
-    from shared.cloud.credentials import NoCredentials, from_environment
-    from shared.cloud.endpoints import BadEndpoint, endpoint
-
-    region, account = _set("FC_REGION"), _set("FC_ACCOUNT_ID")
+    answer = invoking.today(settings, invoking.Call(function, event))
+    if answer.error_type:
+        what = f"{function} failed: {answer.error_type}"
+        raise Failed(what, f"its log has request {answer.request_id}")
     try:
-        url = endpoint("FC", os.environ, region=region, account=account)
-        client = Client(sdk.config(from_environment(os.environ, None), url, region))
-        request = models.InvokeFunctionRequest(body=BytesIO(event))
-        headers = models.InvokeFunctionHeaders(x_fc_invocation_type="Sync")
-        options = RuntimeOptions(read_timeout=150_000, autoretry=False)
-        given = client.invoke_function_with_options(function, request, headers, options)
-        answer: dict[str, Any] = json.loads(given.body.read())
-    except (NoCredentials, BadEndpoint) as error:
-        _fail(str(error))
-    except DaraException as error:
-        _fail(f"{function} cannot be invoked: {getattr(error, 'code', None) or 'no answer'}")
+        return json.loads(answer.body)
     except ValueError:
-        _fail(f"{function} did not answer with JSON")
-    return answer
+        what = f"{function} did not answer with JSON"
+        raise Failed(what, "is it the authorize function?") from None
 
 
-def _secret(uid: str, *, use_next: bool) -> SecretStr:
-    if not re.fullmatch(r"[0-9]{16}", uid, re.ASCII):
-        _fail("an account's id has 16 digits")
+def _secret(settings: Settings, uid: str, *, use_next: bool) -> SecretStr:
     from pydantic import SecretStr
 
     from shared.external_ids import external_id
 
+    given.check_account(uid)
     name = "EXTERNAL_ID_KEY_NEXT" if use_next else "EXTERNAL_ID_KEY"
+    key = SecretStr(settings.need(name))
     try:
-        return external_id(SecretStr(_set(name)), uid)
+        return external_id(key, uid)
     except ValueError as error:
-        _fail(f"{name}: {error}")
+        raise Failed(f"{name}: {error}", "set the key that the functions have") from None
 
 
-def _roles() -> list[str]:
-    from shared.registry import BadRegistry, load
-
-    path = Path(os.environ.get("REGISTRY_FILE") or "registry.yaml")
-    try:
-        return [one.role_arn.lower() for one in load(path).accounts.values()]
-    except BadRegistry as error:
-        _fail(str(error))
-
-
-def _set(name: str) -> str:
-    value = os.environ.get(name, "")
-    if not value:
-        _fail(f"{name} is not set")
-    return value
-
-
-def _say(text: str = "") -> None:
-    sys.stdout.write(text + "\n")
-
-
-def _fail(reason: str) -> NoReturn:
-    sys.stderr.write(f"account: {reason}\n")
-    raise typer.Exit(1)
+def _again(context: typer.Context) -> str:
+    """How this command is called again: by the same profile, or it would take another key."""
+    profile = f" --profile {shlex.quote(context.obj)}" if context.obj else ""
+    return f"ecrauth{profile} account"

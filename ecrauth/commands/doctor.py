@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ecrauth import screen
+from ecrauth import reach, screen
 from ecrauth.commands import options as given
 from ecrauth.exits import Exit, Failed
 from ecrauth.settings import of
@@ -48,7 +48,7 @@ def doctor(
     gave no answer.
     """
     settings = of(context)
-    registry = _registry(settings)
+    registry = reach.registry(settings)
     if account is not None and everything:
         raise Failed("--account and --all are one too many", "give one of them", Exit.USAGE)
     uids = _chosen(registry, account)
@@ -72,26 +72,16 @@ def doctor(
         raise typer.Exit(Exit.ERROR)
 
 
-def _registry(settings: Settings) -> Registry:
-    from pathlib import Path
-
-    from shared.registry import load
-
-    return load(Path(settings.get("REGISTRY_FILE") or "registry.yaml"))
-
-
 def _chosen(registry: Registry, account: str | None) -> list[str]:
     if account is None:
         return sorted(registry.accounts)
-    if not re.fullmatch(r"[0-9]{16}", account, re.ASCII):
-        raise Failed("an account's id has 16 digits", "", Exit.USAGE)
+    given.check_account(account)
     if account not in registry.accounts:
         raise Failed(f"registry.yaml has no account {account}", "", Exit.UNKNOWN)
     return [account]
 
 
 def _account_a(settings: Settings, registry: Registry) -> tuple[list[Finding], list[NotChecked]]:
-    from ecrauth import reach
     from shared.cloud.credentials import from_environment
     from shared.cloud.listings import Listings
     from shared.doctor.account_a import AccountA

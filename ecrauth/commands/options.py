@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated
 
 import typer
+
+from ecrauth.exits import Exit, Failed
 
 _MOMENTS = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
 
@@ -58,3 +61,9 @@ CallbackUrl = Annotated[str | None, typer.Option(help="Where answers are written
 CallbackSystem = Annotated[str | None, typer.Option(help="By which mapping: servicenow, …")]
 CallbackLanguage = Annotated[str | None, typer.Option(help="en or zh")]
 Before = Annotated[datetime | None, typer.Option(formats=_MOMENTS, help="Whose lease ends before")]
+
+
+def check_account(uid: str) -> None:
+    """It is an account's id. Raises Failed."""
+    if not re.fullmatch(r"[0-9]{16}", uid, re.ASCII):
+        raise Failed("an account's id has 16 digits", "it looks like 2000300040005000", Exit.USAGE)

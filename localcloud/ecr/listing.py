@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from localcloud import parameters
 from localcloud.call import Call, CloudError, Operation
+from localcloud.clock import iso
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -201,8 +201,3 @@ def _paged(
         "NextToken": after,
         name: [row(one) for one in shown],
     }
-
-
-def iso(at: float) -> str:
-    """A time as the ECR API writes it: `YYYY-MM-DDThh:mm:ssZ`."""
-    return datetime.fromtimestamp(at, tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

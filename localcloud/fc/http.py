@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import re
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from werkzeug.wrappers import Response
 
 from localcloud.call import CloudError
+from localcloud.clock import iso
 from localcloud.fc.deployment import HttpConfig
 from localcloud.incoming import request_id
 
@@ -75,7 +75,7 @@ def _event(fc: Fc, request: Request, path: str) -> dict[str, Any]:
             "domainName": request.host,
             "domainPrefix": request.host.partition(".")[0],
             "requestId": request_id(),
-            "time": datetime.fromtimestamp(now, tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "time": iso(now),
             "timeEpoch": str(int(now * 1000)),
             "triggerId": "local",
             "http": {

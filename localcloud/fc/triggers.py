@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from localcloud import ram
 from localcloud.call import CloudError
-from localcloud.clock import VirtualClock
+from localcloud.clock import VirtualClock, iso
 from localcloud.fc.deployment import EventBridgeConfig, MnsTopicConfig, TimerConfig
 from localcloud.incoming import base_context, request_id
 from localcloud.mns.topic import retry_delays
@@ -132,9 +132,9 @@ class Stream:
             "type": "mns:Queue:SendMessage",
             "datacontenttype": "application/json; charset=utf-8",
             "subject": f"acs:mns:{region}:{uid}:queues/{self._source.QueueName}",
-            "time": _iso(message.enqueued_at),
+            "time": _with_milliseconds(message.enqueued_at),
             "aliyunaccountid": uid,
-            "aliyunpublishtime": _iso(message.enqueued_at),
+            "aliyunpublishtime": _with_milliseconds(message.enqueued_at),
             "aliyunoriginalaccountid": uid,
             "aliyuneventbusname": bus,
             "aliyunregionid": region,
@@ -238,8 +238,7 @@ def _may_start(fc: Fc, function: str, role_arn: str | None) -> bool:
 
 def timer_event(name: str, payload: str, at: float) -> bytes:
     """What a function is handed by its timer. Pure."""
-    time = datetime.fromtimestamp(at, tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    event = {"triggerTime": time, "triggerName": name, "payload": payload}
+    event = {"triggerTime": iso(at), "triggerName": name, "payload": payload}
     return json.dumps(event).encode()
 
 
@@ -296,6 +295,6 @@ def _tick(fc: Fc, function: str, name: str, config: TimerConfig) -> None:
     wait(fc.cloud.clock.now())
 
 
-def _iso(at: float) -> str:
+def _with_milliseconds(at: float) -> str:
     moment = datetime.fromtimestamp(at, tz=timezone.utc)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

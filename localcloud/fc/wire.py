@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 from localcloud import ram, signatures
 from localcloud.acs import denied
 from localcloud.call import Caller, CloudError
-from localcloud.incoming import base_context, request_id, signed
+from localcloud.incoming import SKEW_SECONDS, base_context, request_id, signed
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request
@@ -27,7 +27,6 @@ _LEGACY: Final = re.compile(
     r"/2016-08-15/services/(?P<service>[^/]+)/functions/(?P<function>[^/]+)/invocations"
 )
 _TASK_ID: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
-_SKEW_SECONDS: Final = 900
 
 
 class FcWire:
@@ -99,7 +98,7 @@ class FcWire:
             stamped = parsedate_to_datetime(request.headers.get("date", "")).timestamp()
         except (TypeError, ValueError):
             raise CloudError(400, "InvalidArgument", "The date header is wrongly formed.") from None
-        if abs(stamped - self._cloud.signing_time()) > _SKEW_SECONDS:
+        if abs(stamped - self._cloud.signing_time()) > SKEW_SECONDS:
             raise CloudError(403, "AccessDenied", "The date is more than 15 minutes off.")
         return caller
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import random
 import re
@@ -15,6 +14,7 @@ import requests
 
 from localcloud.call import CloudError
 from localcloud.clock import VirtualClock
+from localcloud.mns.digest import md5
 from localcloud.mns.queue import Message, Queue
 from localcloud.mns.topic import (
     LARGEST_MESSAGE,
@@ -242,7 +242,7 @@ class Mns:
         with self._changed:
             known = list(self.subscribers(account_uid, topic).values())
             number = next(self._ids)
-        message_id = hashlib.md5(f"{topic}/{number}".encode()).hexdigest().upper()  # noqa: S324 -- an id
+        message_id = md5(f"{topic}/{number}".encode())
         now = self._cloud.clock.now()
         message = Published(message_id, body, tag or None, now, topic, account_uid)
         fault = self._cloud.behaviour.delivery

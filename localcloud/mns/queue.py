@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import itertools
 import random
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from localcloud.call import CloudError
+from localcloud.mns.digest import md5
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +40,8 @@ class Message:
 
     @property
     def md5(self) -> str:
-        """The body's digest, in the cloud's upper case."""
-        return hashlib.md5(self.body).hexdigest().upper()  # noqa: S324 -- the protocol's own
+        """The body's digest."""
+        return md5(self.body)
 
 
 @dataclass
@@ -81,10 +81,8 @@ class Queue:
             raise CloudError(400, "InvalidArgument", "DelaySeconds or Priority is out of range.")
         now = self.now()
         number = next(self._count)
-        digest = hashlib.md5(f"{self.account_uid}/{self.attributes.name}/{number}".encode())  # noqa: S324 -- an id
-        message = Message(
-            digest.hexdigest().upper(), body, now, now + delay, priority, float(number)
-        )
+        message_id = md5(f"{self.account_uid}/{self.attributes.name}/{number}".encode())
+        message = Message(message_id, body, now, now + delay, priority, float(number))
         self._disturb(message)
         self._put(message)
         return message
@@ -143,6 +141,22 @@ class Queue:
         Raises:
             CloudError: The receipt is none, or its visibility has run out.
         """
+        self._held(receipt).deleted = True
+        del self._received[receipt]
+
+    def change_visibility(self, receipt: str, seconds: int) -> Message:
+        """The received message is hidden for `seconds` from now; it has a new receipt.
+
+        Raises:
+            CloudError: The receipt is none, or its visibility has run out.
+        """
+        message = self._held(receipt)
+        del self._received[receipt]
+        self._hide(message, self.now() + seconds)
+        return message
+
+    def _held(self, receipt: str) -> Message:
+        """The message that was received with this receipt and is hidden still."""
         message = self._received.get(receipt)
         if message is None:
             raise CloudError(404, "MessageNotExist", "Message not exist.")
@@ -150,20 +164,6 @@ class Queue:
             raise CloudError(
                 400, "ReceiptHandleError", "The receipt handle you provide is expired."
             )
-        message.deleted = True
-        del self._received[receipt]
-
-    def change_visibility(self, receipt: str, seconds: int) -> Message:
-        """The received message is hidden for `seconds` from now; it has a new receipt."""
-        message = self._received.get(receipt)
-        if message is None or message.deleted:
-            raise CloudError(404, "MessageNotExist", "Message not exist.")
-        if message.receipt != receipt or message.visible_at <= self.now():
-            raise CloudError(
-                400, "ReceiptHandleError", "The receipt handle you provide is expired."
-            )
-        del self._received[receipt]
-        self._hide(message, self.now() + seconds)
         return message
 
     def counts(self) -> tuple[int, int, int]:

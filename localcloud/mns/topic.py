@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 from xml.sax.saxutils import escape
+
+from localcloud.mns.digest import md5
 
 if TYPE_CHECKING:
     import random
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 LARGEST_MESSAGE: Final = 65536
 LONGEST_TAG: Final = 16
-_NAMESPACE: Final = "http://mns.aliyuncs.com/doc/v1/"
+NAMESPACE: Final = "http://mns.aliyuncs.com/doc/v1/"
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Published:
 
     @property
     def md5(self) -> str:
-        """The body's digest, in the cloud's upper case."""
-        return hashlib.md5(self.body).hexdigest().upper()  # noqa: S324 -- the protocol's own
+        """The body's digest."""
+        return md5(self.body)
 
 
 class Push(Protocol):
@@ -113,7 +114,7 @@ def content(message: Published, subscription: Subscription) -> bytes:
     inner = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in fields.items())
     return (
         f'<?xml version="1.0" encoding="utf-8"?>'
-        f'<Notification xmlns="{_NAMESPACE}">{inner}</Notification>'
+        f'<Notification xmlns="{NAMESPACE}">{inner}</Notification>'
     ).encode()
 
 

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 from localcloud import incoming, ram, signatures
 from localcloud.call import Caller, CloudError
 from localcloud.mns.queue import LONGEST_VISIBILITY
+from localcloud.mns.topic import LARGEST_MESSAGE, NAMESPACE
 from localcloud.world import Queue as QueueAttributes
 from localcloud.world import Subscription
 
@@ -27,9 +28,7 @@ if TYPE_CHECKING:
     from localcloud.mns import Mns
     from localcloud.mns.queue import Message
 
-_NAMESPACE: Final = "http://mns.aliyuncs.com/doc/v1/"
 _HOST: Final = re.compile(r"(?P<uid>[0-9]{16})\.mns\.(?P<region>[a-z0-9-]+)\.")
-_SKEW_SECONDS: Final = 900
 _BATCH: Final = 16
 _LONGEST_POLL: Final = 30
 _LARGEST_XML: Final = 2 * 1024 * 1024
@@ -124,7 +123,7 @@ class MnsWire:
                 400, "InvalidDateHeader", "The date header is wrongly formed."
             ) from None
         stamped = date.replace(tzinfo=date.tzinfo or timezone.utc).timestamp()
-        if abs(stamped - self._cloud.signing_time()) > _SKEW_SECONDS:
+        if abs(stamped - self._cloud.signing_time()) > incoming.SKEW_SECONDS:
             raise CloudError(400, "InvalidDateHeader", "The date is more than 15 minutes off.")
         host = _HOST.match(request.host)
         if host is not None and host["uid"] != caller.account_uid:
@@ -158,7 +157,7 @@ class MnsWire:
         if not 1 <= len(entries) <= _BATCH:
             raise CloudError(400, "InvalidArgument", f"A batch has 1 to {_BATCH} messages.")
         inner = "".join(_sent(self._send(uid, queue, entry), "") for entry in entries)
-        return _xml(201, f'<Messages xmlns="{_NAMESPACE}">{inner}</Messages>')
+        return _xml(201, f'<Messages xmlns="{NAMESPACE}">{inner}</Messages>')
 
     def _send(self, uid: str, queue: str, entry: Xml.Element) -> Message:
         return self._mns.send(
@@ -209,7 +208,7 @@ class MnsWire:
                 }
                 failed += _element("Error", fields, "")
         if failed:
-            return _xml(404, f'<Errors xmlns="{_NAMESPACE}">{failed}</Errors>')
+            return _xml(404, f'<Errors xmlns="{NAMESPACE}">{failed}</Errors>')
         return Response(status=204)
 
     def _change_message_visibility(self, request: Request, uid: str, queue: str) -> Response:
@@ -223,18 +222,10 @@ class MnsWire:
         return _xml(200, _element("ChangeVisibility", fields))
 
     def _create_queue(self, request: Request, uid: str, queue: str) -> Response:
-        given = _read(request) if request.get_data() else Xml.Element("Queue")
-        fields = {
-            ours: int(text)
-            for theirs, ours in _ATTRIBUTES.items()
-            if (text := given.findtext(theirs))
-        }
+        given = _attributes(_read(request)) if request.get_data() else {}
         known = {one.attributes.name: one.attributes for one in self._mns.queues(uid)}
         region = self._cloud.world.regions[0]
-        try:
-            wanted = QueueAttributes(name=queue, region=region, **fields)
-        except ValidationError:
-            raise CloudError(400, "InvalidArgument", "An attribute is out of range.") from None
+        wanted = QueueAttributes(name=queue, region=region, **given)
         if queue in known:
             same = known[queue].model_copy(update={"dead_letter": None}) == wanted
             if not same:
@@ -247,11 +238,8 @@ class MnsWire:
 
     def _set_queue_attributes(self, request: Request, uid: str, queue: str) -> Response:
         attributes = self._mns.queue(uid, queue).attributes
-        given = _read(request)
-        for theirs, ours in _ATTRIBUTES.items():
-            text = given.findtext(theirs)
-            if text:
-                setattr(attributes, ours, _whole(text))
+        for name, value in _attributes(_read(request)).items():
+            setattr(attributes, name, value)
         return Response(status=204)
 
     def _get_queue_attributes(self, request: Request, uid: str, queue: str) -> Response:  # noqa: ARG002
@@ -278,7 +266,7 @@ class MnsWire:
             f"<Queue><QueueURL>http://{request.host}/queues/{one.attributes.name}</QueueURL></Queue>"
             for one in self._mns.queues(uid)
         )
-        return _xml(200, f'<Queues xmlns="{_NAMESPACE}">{inner}</Queues>')
+        return _xml(200, f'<Queues xmlns="{NAMESPACE}">{inner}</Queues>')
 
     # Topics -----------------------------------------------------------------------------------
 
@@ -335,7 +323,7 @@ class MnsWire:
             f"<Subscription><SubscriptionURL>{base}/{name}</SubscriptionURL></Subscription>"
             for name in self._mns.subscribers(uid, topic)
         )
-        return _xml(200, f'<Subscriptions xmlns="{_NAMESPACE}">{inner}</Subscriptions>')
+        return _xml(200, f'<Subscriptions xmlns="{NAMESPACE}">{inner}</Subscriptions>')
 
     def _create_topic(self, request: Request, uid: str, topic: str) -> Response:
         known = topic in self._mns.topics(uid)
@@ -348,7 +336,7 @@ class MnsWire:
             "TopicName": topic,
             "CreateTime": 0,
             "LastModifyTime": 0,
-            "MaximumMessageSize": 65536,
+            "MaximumMessageSize": LARGEST_MESSAGE,
             "MessageRetentionPeriod": 86400,
             "MessageCount": 0,
             "LoggingEnabled": "False",
@@ -364,7 +352,7 @@ class MnsWire:
             f"<Topic><TopicURL>http://{request.host}/topics/{name}</TopicURL></Topic>"
             for name in self._mns.topics(uid)
         )
-        return _xml(200, f'<Topics xmlns="{_NAMESPACE}">{inner}</Topics>')
+        return _xml(200, f'<Topics xmlns="{NAMESPACE}">{inner}</Topics>')
 
 
 def _route(request: Request) -> tuple[str, dict[str, str]]:
@@ -394,6 +382,12 @@ def _read(request: Request) -> Xml.Element:
     return root
 
 
+def _attributes(given: Xml.Element) -> dict[str, int]:
+    """The attributes of a queue that are given, by our names."""
+    found = {ours: _whole(given.findtext(theirs)) for theirs, ours in _ATTRIBUTES.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def _whole(text: str | None) -> int | None:
     if text is None or text == "":
         return None
@@ -402,7 +396,7 @@ def _whole(text: str | None) -> int | None:
     return int(text)
 
 
-def _sent(message: Message, namespace: str = _NAMESPACE) -> str:
+def _sent(message: Message, namespace: str = NAMESPACE) -> str:
     fields = {"MessageId": message.message_id, "MessageBodyMD5": message.md5}
     return _element("Message", fields, namespace)
 
@@ -411,9 +405,9 @@ def _found(messages: list[Message], *, received: bool, batch: bool) -> Response:
     if not messages:
         raise CloudError(404, "MessageNotExist", "Message not exist.")
     if not batch:
-        return _xml(200, _shown(messages[0], _NAMESPACE, received=received))
+        return _xml(200, _shown(messages[0], NAMESPACE, received=received))
     inner = "".join(_shown(one, "", received=received) for one in messages)
-    return _xml(200, f'<Messages xmlns="{_NAMESPACE}">{inner}</Messages>')
+    return _xml(200, f'<Messages xmlns="{NAMESPACE}">{inner}</Messages>')
 
 
 def _shown(message: Message, namespace: str, *, received: bool) -> str:
@@ -436,7 +430,7 @@ def _ms(at: float) -> int:
     return int(at * 1000)
 
 
-def _element(name: str, fields: dict[str, Any], namespace: str = _NAMESPACE) -> str:
+def _element(name: str, fields: dict[str, Any], namespace: str = NAMESPACE) -> str:
     inner = "".join(f"<{key}>{escape(str(value))}</{key}>" for key, value in fields.items())
     return (
         f'<{name} xmlns="{namespace}">{inner}</{name}>'

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from shared.announce import RunResult
 from shared.cleanup.notes import CHAIN, each_told
 
 if TYPE_CHECKING:
@@ -32,20 +32,13 @@ def tell(publish: Publish, source: str, outcome: str, run: CleanupRun) -> None:
 
     Told again it is the same to the byte. May raise CloudFailure.
     """
-    event = {
-        "specversion": "1.0",
-        "id": f"{run.id}/{outcome}",
-        "source": source,
-        "type": f"ecr.authorization.{outcome}",
-        "subject": CHAIN,
-        "time": (run.finished_at or run.started_at).isoformat(),
-        "datacontenttype": "application/json",
-        "data": {
-            "outcome": outcome,
-            "request_id": run.id,
-            "final": True,
-            **run.model_dump(mode="json", exclude_none=True, exclude=_NOT_TOLD),
-            "findings": [one.model_dump(exclude_none=True) for one in run.told],
-        },
-    }
-    publish(json.dumps(event, separators=(",", ":")), outcome)
+    findings = [one.model_dump(exclude_none=True) for one in run.told]
+    counted = run.model_dump(mode="json", exclude_none=True, exclude=_NOT_TOLD)
+    RunResult(
+        source=source,
+        subject=CHAIN,
+        run_id=run.id,
+        outcome=outcome,
+        time=run.finished_at or run.started_at,
+        told={**counted, "findings": findings},
+    ).put_out(publish)

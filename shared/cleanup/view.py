@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from shared.authorization import VISIBLE_AFTER
 from shared.cleanup.findings import Finding, Shown
 from shared.cleanup.notes import Rows, noted, overwrite, rows_key
-from shared.cloud.errors import CloudFailure, NotNow, Refused
+from shared.cloud.errors import NO_ECR, CloudFailure, NotNow, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from shared.ledger import Ledger
     from shared.registry import Registry
 
-NO_ECR: Final = "ResourceNotFound.EcrId"
 PAGE: Final = 500
 _OF_THE_TIMER: Final = ("asked", "woken", "resent", "looked at again")
 _REMEMBERED: Final = timedelta(days=1)

@@ -19,6 +19,10 @@ _LONGEST_MESSAGE: Final = 500
 _LONGEST_REQUEST_ID: Final = 100
 
 
+NO_ECR: Final = "ResourceNotFound.EcrId"
+_NO_PERMISSION: Final = re.compile(r"NoPermission|AccessDenied.*|Forbidden.*")
+
+
 class CloudFailure(Exception):
     """A cloud call did not give what was asked.
 
@@ -151,7 +155,7 @@ _EXACT: Final[dict[str, Explanation]] = {
     "OperationFailed.UserNotInWhiteList": Explanation(
         Refused, "ecr_not_enabled", "Have ECR enabled for the account, then ask again."
     ),
-    "ResourceNotFound.EcrId": Explanation(
+    NO_ECR: Explanation(
         Refused, "ecr_not_found", "The ECR does not exist any more. Mend the registry."
     ),
     "EntityNotExist.Role": Explanation(
@@ -211,6 +215,11 @@ _UNKNOWN: Final = Explanation(
 
 GONE: Final = frozenset({"ResourceNotFound.AssociationId", "ResourceNotFound.ChildInstanceId"})
 """Codes that are success where something is taken away: it is gone already."""
+
+
+def is_denied(cloud_code: str) -> bool:
+    """The caller lacks the permission, whichever service says so."""
+    return _NO_PERMISSION.fullmatch(cloud_code) is not None
 
 
 def explain(cloud_code: str) -> Explanation:

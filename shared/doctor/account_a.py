@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from shared.cleanup.notes import LAST_REPORT, CleanupRun, noted
-from shared.cloud.errors import CloudFailure
+from shared.cloud.errors import NO_ECR, CloudFailure, is_denied
 from shared.doctor.findings import Finding, NotChecked, code_of, finding, of_subscription
 from shared.doctor.quotas import of_vpcs, of_writes
 from shared.ledger import LedgerUnavailable
@@ -36,7 +36,6 @@ SUBSCRIPTIONS: Final = {
 FORM: Final = "SIMPLIFIED"
 SILENT_AFTER: Final = timedelta(minutes=35)
 """The timer comes every ten minutes, and a run may take three of them."""
-_DENIED: Final = frozenset({"AccessDenied", "NoPermission", "Forbidden.RAM"})
 _MOST_TURNS: Final = 1000
 
 ALWAYS: Final = (
@@ -107,7 +106,7 @@ class AccountA:
                     yield finding("ecr_missing", ecr_id)
                     continue
             except CloudFailure as failure:
-                if failure.cloud_code == "ResourceNotFound.EcrId":
+                if failure.cloud_code == NO_ECR:
                     yield finding("ecr_missing", ecr_id)
                 else:
                     yield finding("ecr_not_asked", ecr_id, code=code_of(failure.cloud_code))
@@ -190,6 +189,6 @@ class AccountA:
 
 def _unseen(what: str, action: str, failure: CloudFailure) -> NotChecked:
     code = code_of(failure.cloud_code)
-    if failure.cloud_code in _DENIED:
+    if is_denied(failure.cloud_code):
         return NotChecked(what=what, why=f"the key may not call {action} ({code})")
     return NotChecked(what=what, why=f"{action} gave no answer ({code})")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from pydantic import Field
 
+from shared.announce import RunResult
 from shared.cleanup.notes import Model, noted
 from shared.contract import BadMessage
 from shared.doctor.findings import Finding
@@ -171,24 +172,18 @@ class Rounds:
 
     def _tell(self, round_: Round) -> None:
         """The round's one result; told again, it is the same to the byte."""
-        event = {
-            "specversion": "1.0",
-            "id": f"{round_.id}/{OUTCOME}",
-            "source": self.source,
-            "type": f"ecr.authorization.{OUTCOME}",
-            "subject": "doctor",
-            "time": round_.stepped_at.isoformat(),
-            "datacontenttype": "application/json",
-            "data": {
-                "outcome": OUTCOME,
-                "request_id": round_.id,
-                "final": True,
+        RunResult(
+            source=self.source,
+            subject="doctor",
+            run_id=round_.id,
+            outcome=OUTCOME,
+            time=round_.stepped_at,
+            told={
                 "accounts": round_.accounts,
                 "counts": round_.counts,
                 "findings": [one.model_dump() for one in round_.told],
             },
-        }
-        self.publish(json.dumps(event, separators=(",", ":")), OUTCOME)
+        ).put_out(self.publish)
         findings = sum(round_.counts.values())
         log.info(
             "examined",

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
+from shared.cloud.errors import NO_ECR, is_denied
 from shared.cloud.sessions import NOT_TRUSTED
 from shared.contract import Model
 from shared.doctor.remedies import EXPLAINED, SKEW_SECONDS
@@ -27,9 +28,8 @@ _OPEN: Final[dict[Entrance, str]] = {
     "wrong": "open_to_any_id",
 }
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_DENIED: Final = re.compile(r"NoPermission|AccessDenied.*|Forbidden.*")
 _NO_REGION: Final = frozenset({"UnsupportedRegion", "InvalidRegionId.NotFound"})
-_NO_ECR: Final = frozenset({"ResourceNotFound.EcrId", "IllegalParam.EcrOwnerAliUid"})
+_NO_SUCH_ECR: Final = frozenset({NO_ECR, "IllegalParam.EcrOwnerAliUid"})
 _VBR_REFUSED: Final = frozenset(
     {
         "OperationDenied.CrossBidAssociating",
@@ -129,7 +129,7 @@ def of_account(seen: AccountSeen) -> Iterator[Finding]:
     for region, code in sorted(seen.regions.items()):
         if code in _NO_REGION:
             yield finding("region_unreachable", seen.uid, region=region, code=code)
-        elif code != PASSED and not _DENIED.fullmatch(code):
+        elif code != PASSED and not is_denied(code):
             yield finding("region_not_asked", seen.uid, region=region, code=code_of(code))
     yield from _vbr(seen)
 
@@ -146,9 +146,9 @@ def _tries(seen: AccountSeen) -> Iterator[Finding]:
     """A refusal for want of permission is one; an answer about the instance says that it is had."""
     for (kind, purpose), code in sorted(seen.tries.items()):
         words = {"kind": kind, "code": code_of(code)}
-        if code in NOT_TRUSTED or _DENIED.fullmatch(code):
+        if code in NOT_TRUSTED or is_denied(code):
             yield finding(f"{purpose}_denied", seen.uid, **words)
-        elif code in _NO_ECR:
+        elif code in _NO_SUCH_ECR:
             yield finding("ecr_refused", seen.uid, **words)
         elif not _is_past_permission(code):
             yield finding("permission_not_asked", seen.uid, purpose=purpose, **words)

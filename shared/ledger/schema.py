@@ -67,10 +67,14 @@ def projected(key: str, document: str) -> dict[str, Any]:
 
 def columns_of(record: Authorization) -> dict[str, Any]:
     """What is searched for of an authorization, as it stands in columns. Pure."""
-    of, ends_at = record.id, record.ends_at
-    end = NO_END if ends_at is None else (ends_at - EPOCH) // MICROSECOND
+    of, end = record.id, end_column(record.ends_at)
     values = (of.ecr_id, of.instance_id, of.instance_owner_uid, record.state, end)
     return dict(zip(PROJECTED, values, strict=True))
+
+
+def end_column(ends_at: datetime | None) -> int:
+    """An end as it stands in its column: microseconds since 1970, or NO_END. Pure."""
+    return NO_END if ends_at is None else (ends_at - EPOCH) // MICROSECOND
 
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)

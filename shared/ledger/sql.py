@@ -46,6 +46,7 @@ from shared.ledger.schema import (
     PROJECTED,
     check,
     columns_of,
+    end_column,
     migrate,
 )
 from shared.log import mask_value
@@ -373,7 +374,7 @@ class SqlLedger:
         place: tuple[Any, ...] = (after.key,) if after else ()
         if order == "end":
             columns = (_authorizations.c.ends_at, *columns)
-            place = (_end(after.ends_at), *place) if after else ()
+            place = (end_column(after.ends_at), *place) if after else ()
         query = _FOUND.where(*_fitting(wanted))
         if place:
             query = query.where(tuple_(*columns) > tuple_(*place))
@@ -560,16 +561,12 @@ def _fitting(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
     if wanted.state is not None:
         yield table.state == wanted.state
     if wanted.ends_before is not None:
-        yield table.ends_at < _end(wanted.ends_before)
+        yield table.ends_at < end_column(wanted.ends_before)
 
 
 def _place(row: Any) -> Place:
     known = None if row.ends_at == NO_END else EPOCH + row.ends_at * MICROSECOND
     return Place(key=row.key, ends_at=known)
-
-
-def _end(ends_at: datetime | None) -> int:
-    return NO_END if ends_at is None else (ends_at - EPOCH) // MICROSECOND
 
 
 def _entry(row: Any) -> Entry:

@@ -15,6 +15,7 @@ from mns.queue import Message, QueueMeta
 from mns.subscription import SubscriptionMeta
 from mns.topic import TopicMessage, TopicMeta
 
+from localcloud.behaviour import DeliveryFault
 from localcloud.mns.queue import Queue as PureQueue
 from localcloud.server import LocalCloud
 from localcloud.world import DeadLetter
@@ -159,6 +160,7 @@ def test_queues_and_topics_are_made_listed_and_deleted(mns):
     assert any(url.endswith("/made") for url in mns.list_queue()[0])
     made.delete()
     assert code_of(made.get_attributes) == "QueueNotExist"
+    assert code_of(made.create, QueueMeta(max_msg_size=2048.5)) == "InvalidArgument"
     topic = mns.get_topic("made")
     topic.create(TopicMeta())
     assert topic.get_attributes().topic_name == "made"
@@ -304,8 +306,7 @@ def test_a_body_with_a_document_type_is_refused(sdk):
 def test_the_queue_alone_forgets_nothing_under_many_changes_of_visibility():
     now = [0.0]
     attributes = Attributes(name="q", region="cn-hangzhou")
-    delivery = __import__("localcloud.behaviour", fromlist=["DeliveryFault"]).DeliveryFault
-    queue = PureQueue(attributes, A, lambda: now[0], delivery, lambda *_: None)
+    queue = PureQueue(attributes, A, lambda: now[0], DeliveryFault, lambda *_: None)
     for number in range(50):
         queue.send(str(number).encode(), delay=number % 7)
     seen = set()

@@ -138,6 +138,15 @@ def test_a_trust_policy_names_a_role_or_its_account(principal):
     assert not ram.trusts(trust, {"Service": "fc.aliyuncs.com"}, {})
 
 
+def test_a_trust_policy_may_say_which_actions_it_is_not_about():
+    one = {"Effect": "Allow", "Principal": {"Service": ["fc.aliyuncs.com"]}}
+    asker = {"Service": "fc.aliyuncs.com"}
+    for not_about, trusted in (("sts:GetCallerIdentity", True), ("sts:*", False)):
+        trust = {"Version": "1", "Statement": [{**one, "NotAction": not_about}]}
+        ram.check(trust, trust=True)
+        assert ram.trusts(trust, asker, {}) is trusted
+
+
 @pytest.mark.parametrize(
     ("document", "reason"),
     [

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shlex
+from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 import yaml
 from alibabacloud_tea_openapi.exceptions import ClientException
 from pydantic import SecretStr
-from typer.testing import CliRunner
 
-from ecrauth.commands.account import app
+from ecrauth.__main__ import main
+from ecrauth.settings import NAMES
 from localcloud.server import LocalCloud
 from localcloud.world import AccessKey, Account, Ecr, Vpc, World
 from shared import onboarding
@@ -50,6 +52,9 @@ def _environment(monkeypatch, tmp_path):
     text = (ROOT / "registry.yaml").read_text()
     empty = text[: text.index("accounts:")] + "accounts: {}\n"
     (tmp_path / "registry.yaml").write_text(empty)
+    for name in (*NAMES, "ECRAUTH_PROFILE", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
     for name, value in {
         "EXTERNAL_ID_KEY": KEY,
         "EXTERNAL_ID_KEY_NEXT": NEXT,
@@ -60,11 +65,26 @@ def _environment(monkeypatch, tmp_path):
         monkeypatch.setenv(name, value)
 
 
-def account(*arguments):
+def account(*arguments, profile=()):
     """What `ecrauth account …` prints."""
-    result = CliRunner().invoke(app, list(arguments))
-    assert result.exit_code == 0, result.output
-    return result.output
+    code, printed, said = tried(*arguments, profile=profile)
+    assert code == 0, said
+    return printed
+
+
+def tried(*arguments, profile=()):
+    """The exit code of `ecrauth account …`, what it prints, and what it says of errors."""
+    with redirect_stdout(io.StringIO()) as printed, redirect_stderr(io.StringIO()) as said:
+        code = main([*profile, "account", *arguments])
+    return code, printed.getvalue(), said.getvalue()
+
+
+def refusal(*arguments):
+    """The exit code of `ecrauth account …`, and the one line that says what is wrong."""
+    code, printed, said = tried(*arguments)
+    assert (code != 0, printed, said.count("\n")) == (True, "", 1)
+    assert said.startswith("ecrauth: ")
+    return code, said
 
 
 def empty_accounts():
@@ -164,20 +184,48 @@ def test_the_external_id_is_printed_only_where_it_is_asked_for():
         (["add", "２000300040005000"], "16 digits"),
         (["add", f"{B}; rm -rf ~"], "16 digits"),
         (["external-id", "*"], "16 digits"),
+        (["add", B, "--name", "two\nlines"], "--name"),
     ],
 )
-def test_an_account_that_is_none_is_refused(arguments, says):
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 1
-    assert says in result.output
+def test_what_is_typed_wrongly_is_refused(arguments, says):
+    code, said = refusal(*arguments)
+    assert code == 2
+    assert says in said
 
 
 @pytest.mark.parametrize("name", ["EXTERNAL_ID_KEY", "FC_ACCOUNT_ID", "FC_REGION"])
 def test_what_is_not_set_is_said(monkeypatch, name):
     monkeypatch.delenv(name)
-    result = CliRunner().invoke(app, ["add", B])
-    assert result.exit_code == 1
-    assert f"{name} is not set" in result.output
+    code, said = refusal("add", B)
+    assert code == 1
+    assert f"{name} is not set: set it in the environment or in a profile" in said
+
+
+def test_a_registry_that_is_not_there_is_said(monkeypatch, tmp_path):
+    monkeypatch.setenv("REGISTRY_FILE", str(tmp_path / "none.yaml"))
+    code, said = refusal("add", B)
+    assert code == 1
+    assert "none.yaml" in said
+
+
+def test_a_profile_holds_and_the_printed_command_names_it(monkeypatch, tmp_path):
+    of_the_environment = account("external-id", B)
+    for name in ("EXTERNAL_ID_KEY", "FC_ACCOUNT_ID", "FC_REGION", "REGISTRY_FILE"):
+        monkeypatch.delenv(name)
+    written = tmp_path / "the other's.yaml"
+    values = {"EXTERNAL_ID_KEY": "another-key-" * 4, "FC_ACCOUNT_ID": A, "FC_REGION": "cn-beijing"}
+    values["REGISTRY_FILE"] = str(tmp_path / "registry.yaml")
+    written.write_text(yaml.safe_dump(values))
+    written.chmod(0o600)
+    profile = ("--profile", str(written))
+    secret = account("external-id", B, profile=profile)
+    assert secret != of_the_environment
+    printed = account("add", B, profile=profile)
+    assert "--RegionId cn-beijing" in printed
+    line = re.search(r'="\$\(ecrauth (.*)\)"', printed)[1]
+    assert shlex.split(line) == [*profile, "account", "external-id", B]
+    monkeypatch.setenv("ECRAUTH_PROFILE", str(written))
+    assert account("external-id", B) == secret
 
 
 def test_a_name_cannot_break_out_of_a_printed_command():
@@ -204,20 +252,25 @@ def test_rotate_asks_the_function_over_the_wire(tmp_path, monkeypatch):
             "3000400050006000",
             "4000500060007000",
         ]
-        result = CliRunner().invoke(app, ["rotate", "--function", "ecr-nobody"])
-        assert result.exit_code == 1
-        assert "ecr-nobody cannot be invoked: FunctionNotFound" in result.output
+        code, said = refusal("rotate", "--function", "ecr-nobody")
+        assert (code, "FunctionNotFound" in said, "s.yaml" in said) == (7, True, True)
+        code, _, said = tried("rotate", "--function", "ecr-attach")  # which logs, besides
+        assert code == 1
+        assert re.fullmatch(r"ecrauth: ecr-attach failed: \w+: its log has request \S+\n", said)
         monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "wrong")
-        result = CliRunner().invoke(app, ["rotate"])
-        assert "cannot be invoked: SignatureDoesNotMatch" in result.output
+        code, said = refusal("rotate")
+        assert (code, "SignatureDoesNotMatch" in said) == (1, True)
+        assert "wrong" not in said
+        monkeypatch.delenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET")
+        assert "ALIBABA_CLOUD_ACCESS_KEY_SECRET is not set" in refusal("rotate")[1]
 
 
 def test_a_key_that_could_be_guessed_is_refused(monkeypatch):
     monkeypatch.setenv("EXTERNAL_ID_KEY", "k" * 31)
-    result = CliRunner().invoke(app, ["external-id", B])
-    assert result.exit_code == 1
-    assert "32 characters" in result.output
-    assert "k" * 31 not in result.output
+    code, said = refusal("external-id", B)
+    assert code == 1
+    assert "32 characters" in said
+    assert "k" * 31 not in said
 
 
 def test_a_change_that_cannot_be_leaves_the_stack_as_it_was():
