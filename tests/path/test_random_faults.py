@@ -9,7 +9,6 @@ from simulation.wire import campaign as wire_campaign
 from simulation.wire.run import minimised, run, told_whole
 from simulation.wire.schedules import Event, Stop, WireSchedule, sampled
 
-
 A_ROLE_RETURNS_AFTER_HOURS = 7650
 
 
