@@ -29,6 +29,7 @@ from benchmarks.served import served
 from benchmarks.table import ROOT, Row
 from functions.intake import handler as intake
 from shared.log import logged
+from simulation.wire.system import ENVIRON
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -207,7 +208,7 @@ def _running(folder: Path) -> Iterator[str]:
     options = ("--s-yaml", str(folder / "s.yaml"), "--code", str(ROOT))
     environ = {
         "LEDGER_URL": f"sqlite:///{folder}/http.db",
-        "EXTERNAL_ID_KEY": "demo-external-id-key-demo-external-id-key",
+        "EXTERNAL_ID_KEY": ENVIRON["EXTERNAL_ID_KEY"],
         "WEBHOOK_SECRETS": json.dumps({"network-desk": [SECRET]}),
     }
     with served(ROOT / "demo" / "world.yaml", *options, environ=environ) as url:
