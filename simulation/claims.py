@@ -123,7 +123,8 @@ def wire_text(facts: Facts, tally: WireTally) -> str:
         "duplicated, late and out of order, batches repeated, instances that die at any SDK call or ledger "
         "statement, calls cut, throttled and answered with errors before and after their effect, credentials "
         "that run out, roles, accounts and instances that vanish (a role may return), up to three of "
-        "localcloud's switches. Then no more faults: access is what the live leases want, before a sweep where "
+        "localcloud's switches. Then no more faults, and what waits has come again (six hours at most, where "
+        "a person has to mend something): access is what the live leases want, before a sweep where "
         "no account has suffered, and after one everywhere (of what is gone for good only: not attached "
         "twice, and its requests are answered or lie in a dead-letter queue); every request has one "
         "answer, all copies are equal to the byte, the audit trail verifies.",

@@ -48,6 +48,8 @@ PUSHES = 4
 """How often EventBridge hands a batch over, by s.yaml: once, and three times again."""
 MOST_DUPLICATES = 6
 """A message that waits comes again many times; if each were doubled, there would be no end."""
+_DRAINED_SECONDS = 7 * 3600
+"""Longer than the longest wait for a person: who waits for a role to return has come again."""
 _QUEUES = ("ecr-requests-dead", "ecr-attachments-dead")
 
 
@@ -289,7 +291,7 @@ class FaultySystem(WireSystem):
             raw = self._redrive(house)
             if not raw and not self.lost:
                 checks.access("B", self, house.ledger)
-            self.settle(7200)
+            self.settle(_DRAINED_SECONDS)
             self.clock.advance(45 * 60)
             swept = self._sweep(house)
             self.reached["woken by the sweep"] += swept

@@ -35,6 +35,8 @@ ARGUMENTS = [
 ]
 MOMENT = 15
 """Seconds that something may take to become so."""
+START_SECONDS = 90
+"""The same for the first tickets: five functions start, beside whatever else is tested."""
 # Printable, and so within what a request may say; what hides is in the brake's list.
 HOSTILE = "<script>window.pwned=1</script>\"'><img src=x onerror=window.pwned=2>{{7*7}}"
 
@@ -112,8 +114,8 @@ class Site:
         found = self.ledger.request(request_id)
         return found and found.outcome
 
-    def until(self, condition):
-        until = time.monotonic() + MOMENT
+    def until(self, condition, seconds=MOMENT):
+        until = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < until, "it did not come to pass"
             time.sleep(0.05)
@@ -207,7 +209,8 @@ def begin(site):
     site.posted("grant_vbr", "CHG-1003")
     site.posted("grant_attached_by_hand", "CHG-1004")
     site.posted("grant_account_unknown", "CHG-1005")
-    site.until(lambda: all(site.outcome(f"CHG-100{number}") for number in range(1, 6)))
+    asked = [f"CHG-100{number}" for number in range(1, 6)]
+    site.until(lambda: all(map(site.outcome, asked)), START_SECONDS)
     event = json.dumps({"triggerName": "by hand", "payload": ""}).encode()
     site.local.cloud.fc.invoke("ecr-cleanup", event)
     put_on(site.ledger, HOSTILE + "\u202e")

@@ -27,10 +27,16 @@ from tests.localcloud.test_ros import ros
 A, B = "1000200030004000", "2000300040005000"
 KEY = ENVIRON["EXTERNAL_ID_KEY"]
 NEXT = "the-next-key-" * 4
+
+
+def commands(text):
+    """The lines of its shell blocks, also where a block stands in a list."""
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    return [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
 PAGE = (ROOT / "docs" / "deploy.md").read_text()
-LINES = [
-    line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()
-]
+LINES = commands(PAGE)
 # What is played by something else here, and by what.
 ELSEWHERE = {
     "export": "the environment of this test",
@@ -151,6 +157,13 @@ def test_the_page_leads_from_two_empty_accounts_to_a_granted_vpc(tmp_path):
             "accounts": [{"account_uid": B, "name": "payments", "trusts": "current", "code": None}],
             "more": False,
         }
+
+
+def test_the_readme_leads_by_the_same_commands_with_what_to_expect_at_each():
+    section = (ROOT / "README.md").read_text().partition("\n## Deploy\n")[2].partition("\n## ")[0]
+    assert commands(section) == LINES
+    steps = re.split(r"^\d+\. ", section, flags=re.MULTILINE)[1:]
+    assert [step for step in steps if "*Expect*" not in step] == []
 
 
 def test_the_external_id_is_printed_only_where_it_is_asked_for():

@@ -9,8 +9,10 @@ from simulation.wire import campaign as wire_campaign
 from simulation.wire.run import minimised, run, told_whole
 from simulation.wire.schedules import Event, Stop, WireSchedule, sampled
 
+A_ROLE_RETURNS_AFTER_HOURS = 7650
 
-@pytest.mark.parametrize("seed", range(1, 25))
+
+@pytest.mark.parametrize("seed", [*range(1, 25), A_ROLE_RETURNS_AFTER_HOURS])
 def test_whatever_goes_wrong_access_is_what_the_leases_want_in_the_end(seed):
     schedule = sampled(seed)
     assert run(schedule).broken is None, told_whole(schedule, "here")
