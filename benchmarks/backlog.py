@@ -14,11 +14,10 @@ from collections import Counter, deque
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from benchmarks.table import Row
 from shared.cloud.errors import CloudFailure, failure
 from shared.registry import Registry
+from simulation.campaign import quiet
 from simulation.memory import MemoryLedger
 from simulation.ports import FEEDS, START, Ports
 from simulation.system import AGAIN_AFTER, System, request
@@ -93,7 +92,7 @@ class QuotaPorts(Ports):
 
 def measure() -> list[Row]:
     """How long both take, as a multiple of what the quota alone would take; and calls refused."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    quiet()
     least = REQUESTS / WRITES_A_MINUTE * 60
     ours, our_count = _drained_by_us()
     plain, plain_count = _drained_by_plain_clients()

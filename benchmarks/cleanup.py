@@ -18,9 +18,9 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import structlog
 import yaml
 
+from benchmarks.served import told_by
 from benchmarks.table import ROOT, Row
 from functions.wiring import House
 from localcloud.ecr.state import Subject
@@ -28,6 +28,7 @@ from localcloud.fc import credentials
 from localcloud.world import Ecr
 from shared.authorization import AssociationSeen, Authorization, GrantSeen, Lease
 from shared.contract import AuthorizationId, read_request
+from simulation.campaign import quiet
 from simulation.wire.system import ACCOUNT_A, WireSystem, demo_world
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def measure() -> list[Row]:
     """Calls for 1,000 authorizations, and CPU for each; beside the obvious script's."""
     rows = []
     for size in SIZES:
-        found = _in_a_process(size)
+        found = told_by("-m", "benchmarks.cleanup", str(size))
         note = (
             f"{found['wall_seconds']:.1f} s, {found['invocations']} invocations, memory "
             f"{found['started_mb']:.0f} MB at the start, {found['peak_mb']:.0f} MB at its peak"
@@ -69,18 +70,6 @@ def measure() -> list[Row]:
             ),
         ]
     return rows
-
-
-def _in_a_process(size: int) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.cleanup", str(size)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
 
 
 class Process:
@@ -120,7 +109,7 @@ class Process:
 def run(size: int) -> dict[str, float]:
     """Fill the cloud and the ledger; run the clean-up to its end, and an audit's first step."""
     logging.disable(logging.CRITICAL)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    quiet()
     with tempfile.TemporaryDirectory() as folder:
         world = demo_world()
         account = world.account(ACCOUNT_A)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from statistics import median
 
-from benchmarks.table import ROOT, Row
+from benchmarks.served import told_by
+from benchmarks.table import Row
 
 ROUNDS = 11
 _NEEDED = {
@@ -34,7 +32,7 @@ print(json.dumps({{
     ),
 }}))
 """
-_BESIDE = {"pydantic + SQLAlchemy + structlog": "pydantic, sqlalchemy, structlog"}
+_BESIDE = "pydantic, sqlalchemy, structlog"
 
 
 def measure() -> list[Row]:
@@ -58,8 +56,9 @@ def measure() -> list[Row]:
                 + (", ".join(_short(name) for name in ours[0]["products"]) or "none"),
             )
         )
-        libraries = [_imported(next(iter(_BESIDE.values())))["seconds"] for _ in range(ROUNDS)]
-        rows[-1].note += f"; {next(iter(_BESIDE))}: {median(libraries) * 1000:.0f} ms"
+        libraries = [_imported(_BESIDE)["seconds"] for _ in range(ROUNDS)]
+        told = f"pydantic + SQLAlchemy + structlog: {median(libraries) * 1000:.0f} ms"
+        rows[-1].note += f"; {told}"
     return rows
 
 
@@ -68,12 +67,4 @@ def _short(product: str) -> str:
 
 
 def _imported(modules: str) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, "-c", _MEASURE.format(modules=modules)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    return dict(json.loads(done.stdout))
+    return told_by("-c", _MEASURE.format(modules=modules), timeout=60)

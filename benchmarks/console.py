@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import re
 import tempfile
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+from benchmarks.asking import Times, http_event
 from benchmarks.table import ROOT, Row
 from demo.signin import COOKIE, SignIn
 from functions.intake import handler as intake
@@ -50,49 +50,39 @@ def measure() -> list[Row]:
             deep = _deep(many, cookie)
             rows.append(_row("100 pages on", _timed(many, deep, cookie), _timed(few, {}, cookie)))
             ends, of_few = (_timed(one, {}, cookie, "/console/expiries") for one in (many, few))
-    note = f"of 10,000: p99 {_percent(ends, 99):.1f} ms, seven counts by an index; bare: of 100"
-    ours, bare = _percent(ends, 50), _percent(of_few, 50)
+    note = f"of 10,000: p99 {ends.percent(99):.1f} ms, seven counts by an index; bare: of 100"
+    ours, bare = ends.percent(50), of_few.percent(50)
     return [*rows, Row("console: expiries ahead", "ms", ours, bare, None, note)]
 
 
-def _row(what: str, many: list[float], few: list[float]) -> Row:
-    note = f"50 of 10,000: p99 {_percent(many, 99):.1f} ms; bare: 50 of 100"
-    return Row(f"console: list, {what}", "ms", _percent(many, 50), _percent(few, 50), None, note)
-
-
-def _percent(each: list[float], part: int) -> float:
-    return sorted(each)[len(each) * part // 100] * 1000
+def _row(what: str, many: Times, few: Times) -> Row:
+    note = f"50 of 10,000: p99 {many.percent(99):.1f} ms; bare: 50 of 100"
+    return Row(f"console: list, {what}", "ms", many.percent(50), few.percent(50), None, note)
 
 
 def _timed(
     ask: Callable[[bytes], Any], query: dict[str, str], cookie: str, path: str = "/console"
-) -> list[float]:
-    event, each = _event(path, query, cookie), []
+) -> Times:
+    event, each = http_event("GET", path, {"Cookie": cookie}, query=query), []
     for number in range(TIMES + 5):
         started = time.perf_counter()
         answer = ask(event)
         if number >= 5:  # warm
             each.append(time.perf_counter() - started)
         assert answer["statusCode"] == 200, answer["body"]
-    return each
+    return Times(each)
 
 
 def _deep(ask: Callable[[bytes], Any], cookie: str) -> dict[str, str]:
     """The query of the page after 100 pages."""
     query: dict[str, str] = {}
     for _ in range(100):
-        body = ask(_event("/console", query, cookie))["body"]
+        event = http_event("GET", "/console", {"Cookie": cookie}, query=query)
+        body = ask(event)["body"]
         found = re.search(r'rel="next" href="([^"]+)"', body)
         assert found is not None
         query = dict(parse_qsl(urlsplit(unescape(found[1])).query))
     return query
-
-
-def _event(path: str, query: dict[str, str], cookie: str) -> bytes:
-    sample = json.loads((ROOT / "events" / "http_post.json").read_text())
-    sample |= {"rawPath": path, "headers": {"Cookie": cookie}, "body": "", "queryParameters": query}
-    sample["requestContext"]["http"] |= {"method": "GET", "path": path}
-    return json.dumps(sample).encode()
 
 
 def _opened(path: Path, count: int, sign_in: SignIn) -> Callable[[bytes], Any]:

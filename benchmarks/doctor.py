@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from typing import Any
 import yaml
 from pydantic import SecretStr
 
+from benchmarks.served import told_by
 from benchmarks.table import ROOT, Row
 from ecrauth.__main__ import main
 from shared.external_ids import ExternalIdKeys
@@ -40,14 +40,8 @@ def measure() -> list[Row]:
 
 
 def _row(regions: int, *, has_vbr: bool) -> Row:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.doctor", str(ACCOUNTS), str(regions), str(int(has_vbr))],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    asked = (str(ACCOUNTS), str(regions), str(int(has_vbr)))
+    found = told_by("-m", "benchmarks.doctor", *asked)
     note = (
         f"{found['assumed']} AssumeRole, at most "
         f"{found['busiest']} AssumeRole in one second of {_STS_PER_SECOND}; "

@@ -13,7 +13,6 @@ import tempfile
 import time
 from base64 import b64encode
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from hashlib import sha256
 from pathlib import Path
@@ -25,10 +24,12 @@ from mns.account import Account
 from mns.queue import Message
 from standardwebhooks.webhooks import Webhook
 
+from benchmarks.asking import Times, http_event
 from benchmarks.served import served
 from benchmarks.table import ROOT, Row
 from functions.intake import handler as intake
 from shared.log import logged
+from simulation.wire.system import ENVIRON
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,26 +39,6 @@ USER = ("LTAI-demo-ticketing", "demo-ticketing-secret")  # of demo/world.yaml
 SECRET = "whsec_" + b64encode(b"network-desk-secret-canary!").decode()
 TOKEN = "ecr_token-of-the-benchmark"  # noqa: S105 -- made up
 GRANT = json.loads((ROOT / "events" / "requests" / "grant_vpc.json").read_text())
-
-
-@dataclass
-class Times:
-    """How long each call took, in seconds."""
-
-    each: list[float]
-
-    @property
-    def rate(self) -> float:
-        """Calls a second, one after the other."""
-        return len(self.each) / sum(self.each)
-
-    def percent(self, part: int) -> float:
-        """The time within which so many percent were done, in ms."""
-        return sorted(self.each)[len(self.each) * part // 100] * 1000
-
-    def note(self) -> str:
-        """In words."""
-        return f"p50 {self.percent(50):.1f} ms, p99 {self.percent(99):.1f} ms"
 
 
 def measure() -> list[Row]:
@@ -146,23 +127,17 @@ def _signed(body: str, webhook_id: str) -> dict[str, str]:
     }
 
 
-def _event(method: str, path: str, headers: dict[str, str], body: str = "") -> bytes:
-    sample = json.loads((ROOT / "events" / "http_post.json").read_text())
-    sample |= {"rawPath": path, "headers": headers, "body": body}
-    sample["requestContext"]["http"] |= {"method": method, "path": path}
-    return json.dumps(sample).encode()
-
-
 def _posted(request_id: str, *, bad: bool = False) -> bytes:
     body = json.dumps({**GRANT, "request_id": request_id})
     headers = _signed(body, f"msg_{request_id}")
     if bad:
         headers["Webhook-Id"] = "msg_another"
-    return _event("POST", "/requests", headers, body)
+    return http_event("POST", "/requests", headers, body=body)
 
 
 def _got(request_id: str) -> bytes:
-    return _event("GET", f"/requests/{request_id}", {"Authorization": f"Bearer {TOKEN}"})
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    return http_event("GET", f"/requests/{request_id}", headers)
 
 
 def _timed(call: Callable[[int], object]) -> Times:
@@ -207,7 +182,7 @@ def _running(folder: Path) -> Iterator[str]:
     options = ("--s-yaml", str(folder / "s.yaml"), "--code", str(ROOT))
     environ = {
         "LEDGER_URL": f"sqlite:///{folder}/http.db",
-        "EXTERNAL_ID_KEY": "demo-external-id-key-demo-external-id-key",
+        "EXTERNAL_ID_KEY": ENVIRON["EXTERNAL_ID_KEY"],
         "WEBHOOK_SECRETS": json.dumps({"network-desk": [SECRET]}),
     }
     with served(ROOT / "demo" / "world.yaml", *options, environ=environ) as url:

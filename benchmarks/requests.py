@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 import requests
 import yaml
 
-from benchmarks.bare import Bare
+from benchmarks.bare import ACCOUNT_A, ACCOUNT_B, Bare
 from benchmarks.served import served
 from benchmarks.table import ROOT, Row
 from functions.attach import handler as attach
 from functions.authorize import handler as authorize
 from shared.log import logged
+from simulation.wire.system import ENVIRON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,10 +35,8 @@ if TYPE_CHECKING:
 
 ROUNDS = 9
 A_ROUND = 12
-ACCOUNT_A, ACCOUNT_B = "1000200030004000", "2000300040005000"
-ECR = "ecr-hz7core4qk2m1"
 USER = ("LTAI-benchmark", "benchmark-secret")
-EXTERNAL_ID_KEY = "demo-external-id-key-demo-external-id-key"
+EXTERNAL_ID_KEY = ENVIRON["EXTERNAL_ID_KEY"]
 
 
 def measure() -> list[Row]:

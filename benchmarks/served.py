@@ -1,20 +1,35 @@
-"""localcloud in a process of its own, for as long as something is measured."""
+"""Processes of their own: localcloud while something is measured, and what measures by itself."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.table import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+
+def told_by(*arguments: str, timeout: float | None = None) -> dict[str, Any]:
+    """The JSON on the last line that Python prints with these arguments; waits so many seconds."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=timeout,
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from localcloud import ram, yamlfile
 from localcloud.ros_types import TYPES, Parameter, Shape
+from localcloud.yamlfile import At
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,12 +30,6 @@ _VARIABLE: Final = re.compile(r"\$\{(!?)([^}]*)\}")
 
 class TemplateError(ValueError):
     """A template or its parameters that ROS would not take: the file, the line, the reason."""
-
-
-class _At(ValueError):
-    def __init__(self, place: Place, reason: str) -> None:
-        super().__init__(reason)
-        self.place = place
 
 
 @dataclass(frozen=True)
@@ -74,12 +69,12 @@ class Template:
         self._root: Any = None
         try:
             if len(text.encode()) > _LARGEST:
-                raise _At((), f"larger than {_LARGEST} bytes")
+                raise At((), f"larger than {_LARGEST} bytes")
             document, self._root = yamlfile.read(text)
             self.shape = Shape.model_validate(document)
         except ValidationError as error:
             raise self._invalid(error, ()) from None
-        except _At as error:
+        except At as error:
             raise self._error(error.place, str(error)) from None
         except ValueError as error:
             raise TemplateError(f"{name}: {error}") from None
@@ -108,7 +103,7 @@ class Template:
             for resource in self.shape.Resources:
                 making.resource(resource)
             outputs = making.outputs()
-        except _At as error:
+        except At as error:
             raise self._error(error.place, str(error)) from None
         except _Unfit as error:
             raise self._invalid(error.error, error.place) from None
@@ -187,15 +182,15 @@ class _Making:
         if name in self.made:
             return self.made[name]
         if name in self._under_way:
-            raise _At(place, f"needs itself: {' -> '.join([*self._under_way, name])}")
+            raise At(place, f"needs itself: {' -> '.join([*self._under_way, name])}")
         self._under_way.append(name)
         given = self._shape.Resources[name]
         for other in given.DependsOn:
             if other not in self._shape.Resources:
-                raise _At((*place, "DependsOn"), f"there is no resource {other!r}")
+                raise At((*place, "DependsOn"), f"there is no resource {other!r}")
             self.resource(other)
         if given.Type not in TYPES:
-            raise _At((*place, "Type"), f"the type {given.Type!r} is not known here")
+            raise At((*place, "Type"), f"the type {given.Type!r} is not known here")
         where = (*place, "Properties")
         values = self._value(given.Properties, where)
         try:
@@ -216,11 +211,11 @@ class _Making:
             text = json.dumps(output.Value)
             for secret in self._shape.secret:
                 if re.search(rf"\b{re.escape(secret)}\b", text):
-                    raise _At(place, f"it would show the NoEcho parameter {secret!r}")
+                    raise At(place, f"it would show the NoEcho parameter {secret!r}")
             shown[name] = self._value(output.Value, place)
             for secret in self._shape.secret:  # also by way of a resource that bears it
                 if self._names[secret] and self._names[secret] in json.dumps(shown[name]):
-                    raise _At(place, f"it would show the NoEcho parameter {secret!r}")
+                    raise At(place, f"it would show the NoEcho parameter {secret!r}")
         return shown
 
     def _value(self, node: Any, place: Place) -> Any:
@@ -232,21 +227,21 @@ class _Making:
         if not functions:
             return {key: self._value(one, (*place, key)) for key, one in node.items()}
         if len(node) > 1:
-            raise _At(place, f"{functions[0]} stands beside other keys")
+            raise At(place, f"{functions[0]} stands beside other keys")
         name = functions[0]
         if name not in self._functions:
-            raise _At(place, f"the function {name} is not known here")
+            raise At(place, f"the function {name} is not known here")
         return self._functions[name](node[name], (*place, name))
 
     def _ref(self, name: Any, place: Place) -> str:
         if not isinstance(name, str) or name not in self._names:
-            raise _At(place, f"there is no parameter {name!r} (of a resource, use Fn::GetAtt)")
+            raise At(place, f"there is no parameter {name!r} (of a resource, use Fn::GetAtt)")
         return self._names[name]
 
     def _sub(self, given: Any, place: Place) -> str:
         """What is put in is not looked at again: a value with `${...}` in it stays as it is."""
         if not isinstance(given, str):
-            raise _At(place, "Fn::Sub takes a string here")
+            raise At(place, "Fn::Sub takes a string here")
 
         def found(one: re.Match[str]) -> str:
             kept, name = one.groups()
@@ -262,29 +257,29 @@ class _Making:
     def _join(self, given: Any, place: Place) -> str:
         delimiter, parts = self._two(given, place)
         if not isinstance(parts, list) or not all(isinstance(one, str) for one in parts):
-            raise _At(place, "Fn::Join takes a list of strings")
+            raise At(place, "Fn::Join takes a list of strings")
         return str(delimiter).join(parts)
 
     def _split(self, given: Any, place: Place) -> list[str]:
         delimiter, text = self._two(given, place)
         if not isinstance(text, str):
-            raise _At(place, "Fn::Split takes a string")
+            raise At(place, "Fn::Split takes a string")
         return text.split(delimiter)
 
     def _two(self, given: Any, place: Place) -> tuple[str, Any]:
         if not isinstance(given, list) or len(given) != 2 or not isinstance(given[0], str):  # noqa: PLR2004 -- a pair
-            raise _At(place, "the function takes a delimiter and a value")
+            raise At(place, "the function takes a delimiter and a value")
         return given[0], self._value(given[1], (*place, 1))
 
     def _get_att(self, given: Any, place: Place) -> str:
         if not isinstance(given, list) or len(given) != 2:  # noqa: PLR2004 -- a pair
-            raise _At(place, "Fn::GetAtt takes a resource and an attribute")
+            raise At(place, "Fn::GetAtt takes a resource and an attribute")
         name, attribute = given
         if name not in self._shape.Resources:
-            raise _At(place, f"there is no parameter and no resource {name!r}")
+            raise At(place, f"there is no parameter and no resource {name!r}")
         attributes = self.resource(name).properties.attributes(self._account_uid)
         if attribute not in attributes:
-            raise _At(place, f"{name} has no attribute {attribute!r}")
+            raise At(place, f"{name} has no attribute {attribute!r}")
         return attributes[attribute]
 
 
@@ -292,7 +287,7 @@ def _check_policy(policy: dict[str, Any], place: Place, *, trust: bool) -> None:
     try:
         ram.check(policy, trust=trust)
     except ram.PolicyError as error:
-        raise _At(place, str(error)) from None
+        raise At(place, str(error)) from None
     size = len(json.dumps(policy, separators=(",", ":")))
     if size > _LONGEST_POLICY:
-        raise _At(place, f"the policy has {size} characters of {_LONGEST_POLICY}")
+        raise At(place, f"the policy has {size} characters of {_LONGEST_POLICY}")

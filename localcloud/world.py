@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 AccountUid = Annotated[str, Field(pattern=r"^\d{16}$")]
 RegionId = Annotated[str, Field(pattern=r"^[a-z]{2}-[a-z]+(-[a-z0-9]+)*$")]
@@ -137,6 +140,9 @@ class Account(Model):
     topics: list[Topic] = []
 
 
+Owned = TypeVar("Owned", Vpc, Vbr, Ecr)
+
+
 class World(Model):
     """Everything that exists, as its file says it and as operations have changed it."""
 
@@ -149,26 +155,23 @@ class World(Model):
 
     def vpc(self, vpc_id: str) -> tuple[Account, Vpc] | None:
         """The VPC with this id and its owner, or None."""
-        for account in self.accounts:
-            for vpc in account.vpcs:
-                if vpc.id == vpc_id:
-                    return account, vpc
-        return None
+        return self._owned(vpc_id, lambda account: account.vpcs)
 
     def vbr(self, vbr_id: str) -> tuple[Account, Vbr] | None:
         """The VBR with this id and its owner, or None."""
-        for account in self.accounts:
-            for vbr in account.vbrs:
-                if vbr.id == vbr_id:
-                    return account, vbr
-        return None
+        return self._owned(vbr_id, lambda account: account.vbrs)
 
     def ecr(self, ecr_id: str) -> tuple[Account, Ecr] | None:
         """The ECR with this id and its owner, or None."""
+        return self._owned(ecr_id, lambda account: account.ecrs)
+
+    def _owned(
+        self, wanted: str, of: Callable[[Account], list[Owned]]
+    ) -> tuple[Account, Owned] | None:
         for account in self.accounts:
-            for ecr in account.ecrs:
-                if ecr.id == ecr_id:
-                    return account, ecr
+            for one in of(account):
+                if one.id == wanted:
+                    return account, one
         return None
 
 

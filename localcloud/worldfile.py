@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from localcloud import ram, stacks, yamlfile
 from localcloud.ros import Template, TemplateError
 from localcloud.world import Model, World, WorldError
+from localcloud.yamlfile import At
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +52,7 @@ def load(path: Path) -> World:
         faults = error.errors(include_url=False, include_input=False)
         lines = [_at(path, root, one["loc"], one["msg"]) for one in faults]
         raise WorldError("\n".join(lines)) from None
-    except _At as error:
+    except At as error:
         raise WorldError(_at(path, root, error.place, str(error))) from None
     _check_whole(world, path)
     return world
@@ -59,12 +60,6 @@ def load(path: Path) -> World:
 
 def _at(path: Path, root: Any, place: Place, reason: str) -> str:
     return f"{path}:{yamlfile.line(root, place)}: {yamlfile.dotted(place, 'world')}: {reason}"
-
-
-class _At(ValueError):
-    def __init__(self, place: tuple[str | int, ...], reason: str) -> None:
-        super().__init__(reason)
-        self.place = place
 
 
 class _Stack(Model):
@@ -88,7 +83,7 @@ def _stacks(document: Any) -> list[tuple[Place, int, _Stack]]:
                 found.append((place, number, _Stack.model_validate(one)))
             except ValidationError as error:
                 first = error.errors(include_url=False, include_input=False)[0]
-                raise _At((*place, *first["loc"]), first["msg"]) from None
+                raise At((*place, *first["loc"]), first["msg"]) from None
     return found
 
 
@@ -102,7 +97,7 @@ def _make(stack: _Stack, world: World, number: int, path: Path, place: Place) ->
         )
         stacks.put(made, account, region)
     except (TemplateError, stacks.StackError) as error:
-        raise _At(place, str(error)) from None
+        raise At(place, str(error)) from None
 
 
 def _with_policies(document: Any, path: Path) -> None:
@@ -116,7 +111,7 @@ def _with_policies(document: Any, path: Path) -> None:
             for which, holder in enumerate(_list(account.get(kind))):
                 if not isinstance(holder, dict):
                     continue
-                place: tuple[str | int, ...] = ("accounts", number, kind, which)
+                place: Place = ("accounts", number, kind, which)
                 policies = _list(holder.get("policies"))
                 for index, policy in enumerate(policies):
                     policies[index] = _policy(
@@ -126,29 +121,29 @@ def _with_policies(document: Any, path: Path) -> None:
                     holder["trust"] = _policy(holder["trust"], path, (*place, "trust"), trust=True)
 
 
-def _policy(given: Any, path: Path, place: tuple[str | int, ...], *, trust: bool) -> Any:
+def _policy(given: Any, path: Path, place: Place, *, trust: bool) -> Any:
     if isinstance(given, dict) and "file" in given:
         values = given.get("with") or {}
         text = _text(path.parent / str(given["file"]), place)
         missing = set(_PLACEHOLDER.findall(text)) - values.keys()
         if missing:
-            raise _At(place, f"{given['file']} needs `with: {min(missing)}`")
+            raise At(place, f"{given['file']} needs `with: {min(missing)}`")
         try:
             given = json.loads(_PLACEHOLDER.sub(lambda one: str(values[one[1]]), text))
         except ValueError:
-            raise _At(place, "the policy file is not JSON") from None
+            raise At(place, "the policy file is not JSON") from None
     try:
         ram.check(given, trust=trust)
     except ram.PolicyError as error:
-        raise _At(place, str(error)) from None
+        raise At(place, str(error)) from None
     return given
 
 
-def _text(path: Path, place: tuple[str | int, ...]) -> str:
+def _text(path: Path, place: Place) -> str:
     try:
         return path.read_text("utf-8")
     except OSError as error:
-        raise _At(place, f"{path.name}: {error.strerror}") from None
+        raise At(place, f"{path.name}: {error.strerror}") from None
 
 
 def _check_whole(world: World, path: Path) -> None:

@@ -9,6 +9,14 @@ import yaml
 Place = tuple[str | int, ...]
 
 
+class At(ValueError):
+    """What is wrong at a place of the document."""
+
+    def __init__(self, place: Place, reason: str) -> None:
+        super().__init__(reason)
+        self.place = place
+
+
 class _Loader(yaml.SafeLoader):
     """Without aliases (what stands here is written out, no bomb) and without a key given twice."""
 

@@ -1,6 +1,6 @@
 """Express Connect Router 2023-09-01."""
 
 from localcloud.ecr.operations import product
-from localcloud.ecr.state import Association, Ecr, Grant
+from localcloud.ecr.state import Ecr
 
-__all__ = ["Association", "Ecr", "Grant", "product"]
+__all__ = ["Ecr", "product"]

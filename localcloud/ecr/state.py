@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from localcloud.call import CloudError
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from localcloud.cloud import Cloud
     from localcloud.world import Account, Vbr, Vpc
-
-InstanceType = Literal["VPC", "VBR"]
 
 
 class Subject(NamedTuple):

@@ -127,7 +127,8 @@ def _frames(error: BaseException) -> list[list[str]]:
     ]
 
 
-def _read(connection: socket.socket) -> dict[str, Any] | None:
+def read(connection: socket.socket) -> dict[str, Any] | None:
+    """The next message: its length in four bytes, then JSON; None where the other end is gone."""
     head = _exactly(connection, 4)
     if head is None:
         return None
@@ -145,7 +146,8 @@ def _exactly(connection: socket.socket, size: int) -> bytes | None:
     return bytes(parts)
 
 
-def _write(connection: socket.socket, message: dict[str, Any]) -> None:
+def write(connection: socket.socket, message: dict[str, Any]) -> None:
+    """The message is sent, as `read` takes it."""
     raw = json.dumps(message).encode()
     connection.sendall(struct.pack(">I", len(raw)) + raw)
 
@@ -175,14 +177,14 @@ def _once(function: Any, argument: list[Any]) -> dict[str, Any]:
 def main(number: int) -> None:
     """Serve invocations until the other end closes."""
     connection = socket.socket(fileno=number)
-    config = _read(connection)
+    config = read(connection)
     if config is None:
         return
     sys.path[0:1] = [config["code"]]
     faulthandler.register(signal.SIGTERM, chain=True)
     _log_as_the_platform()
     handler = initialized = None
-    while (request := _read(connection)) is not None:
+    while (request := read(connection)) is not None:
         if request["kind"] == "stop":
             if config.get("pre_stop"):
                 _once(loaded(config["pre_stop"]), [context(config, "pre-stop")])
@@ -197,13 +199,13 @@ def main(number: int) -> None:
                 if "error" in initialized:
                     raise Failure(initialized["error"])
         except Failure as failure:
-            _write(connection, {"error": failure.body, "fatal": True})
+            write(connection, {"error": failure.body, "fatal": True})
             return
         event = base64.b64decode(request["event"])
         answer = _once(handler, [event, context(config, request["request_id"])])
         sys.stdout.write(f"{END_OF_LOG}\n")
         sys.stdout.flush()
-        _write(connection, answer)
+        write(connection, answer)
 
 
 if __name__ == "__main__":

@@ -8,17 +8,15 @@ import json
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from localcloud.fc.bootstrap import END_OF_LOG
+from localcloud.fc.bootstrap import END_OF_LOG, read, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -86,7 +84,8 @@ class Instance:
         self._reader = threading.Thread(target=self._read_log, args=(log,), daemon=True)
         self._reader.start()
         life = props.instanceLifecycleConfig
-        self._send(
+        write(
+            self._connection,
             {
                 "code": str(code),
                 "handler": props.handler,
@@ -101,7 +100,7 @@ class Instance:
                     "memory": props.memorySize,
                     "timeout": props.timeout,
                 },
-            }
+            },
         )
         self._start_up = life.initializer.timeout if life.initializer else 0
 
@@ -117,15 +116,16 @@ class Instance:
         self._start_up = 0
         self._log_read.clear()
         try:
-            self._send(
+            write(
+                self._connection,
                 {
                     "kind": "invoke",
                     "event": base64.b64encode(event).decode(),
                     "request_id": request_id,
                     "environment": dict(environment),
-                }
+                },
             )
-            answer = self._receive()
+            answer = read(self._connection)
             if answer is not None and not answer.get("fatal", False):
                 self._log_read.wait(_LOG_SECONDS)
         except TimeoutError:
@@ -152,7 +152,7 @@ class Instance:
     def stop(self) -> None:
         """Let it run its preStop and end."""
         with contextlib.suppress(OSError):
-            self._send({"kind": "stop"})
+            write(self._connection, {"kind": "stop"})
             self._connection.shutdown(socket.SHUT_WR)
         try:
             self._process.wait(timeout=2)
@@ -195,28 +195,6 @@ class Instance:
                     log(text)
                 if end:
                     self._log_read.set()
-
-    def _send(self, message: dict[str, Any]) -> None:
-        raw = json.dumps(message).encode()
-        self._connection.sendall(struct.pack(">I", len(raw)) + raw)
-
-    def _receive(self) -> dict[str, Any] | None:
-        head = self._exactly(4)
-        if head is None:
-            return None
-        raw = self._exactly(struct.unpack(">I", head)[0])
-        return None if raw is None else dict(json.loads(raw))
-
-    def _exactly(self, size: int) -> bytes | None:
-        parts: deque[bytes] = deque()
-        missing = size
-        while missing:
-            part = self._connection.recv(missing)
-            if not part:
-                return None
-            parts.append(part)
-            missing -= len(part)
-        return b"".join(parts)
 
 
 def _failed(body: dict[str, Any], kind: str) -> Outcome:

@@ -61,7 +61,7 @@ class Queue:
     now: Callable[[], float]
     delivery: Callable[[], DeliveryFault]
     bury: Callable[[str, Message], None]
-    _waiting: list[tuple[float, int, Message]] = field(default_factory=list)
+    _waiting: list[tuple[float, int, str, Message]] = field(default_factory=list)
     _ready: list[tuple[int, float, int, Message]] = field(default_factory=list)
     _received: dict[str, Message] = field(default_factory=dict)
     _count: itertools.count[int] = field(default_factory=itertools.count)
@@ -160,7 +160,7 @@ class Queue:
         message = self._received.get(receipt)
         if message is None:
             raise CloudError(404, "MessageNotExist", "Message not exist.")
-        if message.receipt != receipt or message.visible_at <= self.now():
+        if message.visible_at <= self.now():
             raise CloudError(
                 400, "ReceiptHandleError", "The receipt handle you provide is expired."
             )
@@ -171,21 +171,19 @@ class Queue:
         now = self.now()
         self._ripen(now)
         active = sum(not one[-1].deleted and not self._is_over(one[-1], now) for one in self._ready)
-        waiting = [one[-1] for one in self._waiting if not one[-1].deleted and one[0] > now]
-        waiting = [one for one in waiting if one.visible_at > now]
+        waiting = [one for *_, receipt, one in self._waiting if _is_hidden(one, receipt)]
         inactive = sum(one.receives > 0 for one in waiting)
         return active, inactive, len(waiting) - inactive
 
     def next_visible_at(self) -> float | None:
         """When the next message will be seen that is not seen now."""
-        while self._waiting and self._waiting[0][-1].deleted:
+        while self._waiting and not _is_hidden(self._waiting[0][3], self._waiting[0][2]):
             heapq.heappop(self._waiting)
         return self._waiting[0][0] if self._waiting else None
 
     def _put(self, message: Message) -> None:
         if message.visible_at > self.now():
-            entry = (message.visible_at, next(self._count), message)
-            heapq.heappush(self._waiting, entry)
+            self._wait(message)
         else:
             self._be_ready(message)
 
@@ -197,15 +195,23 @@ class Queue:
         message.visible_at = until
         message.receipt = f"{message.priority}-{message.message_id[:16]}-{next(self._count)}"
         self._received[message.receipt] = message
-        heapq.heappush(self._waiting, (until, next(self._count), message))
+        self._wait(message)
+
+    def _wait(self, message: Message) -> None:
+        entry = (message.visible_at, next(self._count), message.receipt, message)
+        heapq.heappush(self._waiting, entry)
 
     def _ripen(self, now: float) -> None:
         while self._waiting and self._waiting[0][0] <= now:
-            visible_at, _, message = heapq.heappop(self._waiting)
-            # A message whose visibility was changed stands here twice; the later entry counts.
-            if not message.deleted and message.visible_at == visible_at:
+            _, _, receipt, message = heapq.heappop(self._waiting)
+            if _is_hidden(message, receipt):
                 self._received.pop(message.receipt, None)
                 self._be_ready(message)
 
     def _is_over(self, message: Message, now: float) -> bool:
         return now - message.enqueued_at > self.attributes.retention_seconds
+
+
+def _is_hidden(message: Message, receipt: str) -> bool:
+    """A message whose visibility was changed waits twice; the entry with its receipt counts."""
+    return not message.deleted and message.receipt == receipt

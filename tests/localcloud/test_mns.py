@@ -303,6 +303,19 @@ def test_a_body_with_a_document_type_is_refused(sdk):
     assert "MissingAuthorizationHeader" in answer.text
 
 
+def test_a_visibility_changed_to_the_same_moment_makes_no_second_message():
+    now = [0.0]
+    attributes = Attributes(name="q", region="cn-hangzhou", visibility_seconds=30)
+    queue = PureQueue(attributes, A, lambda: now[0], DeliveryFault, lambda *_: None)
+    queue.send(b"once")
+    (received,) = queue.receive()
+    queue.change_visibility(received.receipt, 30)
+    assert queue.counts() == (0, 1, 0)
+    now[0] = 31.0
+    assert queue.counts() == (1, 0, 0)
+    assert [one.body for one in queue.receive(16)] == [b"once"]
+
+
 def test_the_queue_alone_forgets_nothing_under_many_changes_of_visibility():
     now = [0.0]
     attributes = Attributes(name="q", region="cn-hangzhou")
