@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from demo.receiver import Told
+    from demo.systems import System
 
 ROOT = Path(__file__).parents[1]
 ACCOUNT_A = "1000200030004000"
@@ -123,12 +124,12 @@ def send_due(story: list[Ticket], cast: Cast, console: Console | None) -> None:
             if ticket.system is None:
                 cast.desk.post(ticket.request)
             else:
-                post(ticket, f"{cast.local.url}/_http/ecr-intake", console)
+                post(ticket, ticket.system, f"{cast.local.url}/_http/ecr-intake", console)
 
 
-def post(ticket: Ticket, intake: str, console: Console | None) -> None:
+def post(ticket: Ticket, system: System, intake: str, console: Console | None) -> None:
     """A system's ticket is posted, signed; what is refused at the door is over."""
-    answer = systems.post(intake, ticket.sample)
+    answer = systems.post(intake, ticket.sample, system)
     now = time.monotonic()
     if answer.ok:
         say(ticket, f"posted, {answer.status_code}", now, console)

@@ -84,11 +84,13 @@ def is_up(url: str) -> bool:
 
 def send(desk: Desk, file: Path, url: str) -> str | None:
     """Post one file; gives the id of the request whose results will come."""
-    if file.parent.name != systems.TICKETS.name:
+    is_ticket = file.parent.name == systems.TICKETS.name
+    system = systems.of(file.stem) if is_ticket else None
+    if system is None:
         request = json.loads(file.read_text())
         desk.post(request)
         return str(request.get("request_id"))
-    answer = systems.post(f"{url}/_http/ecr-intake", file.stem)
+    answer = systems.post(f"{url}/_http/ecr-intake", file.stem, system)
     print(json.dumps({"status": answer.status_code, **answer.json()}, indent=2), flush=True)
     return str(answer.json()["request_id"]) if answer.ok else None
 

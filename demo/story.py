@@ -44,13 +44,13 @@ class Ticket:
     @property
     def system(self) -> systems.System | None:
         """The system whose ticket it is; None: who asks puts requests on the queue."""
-        return systems.SYSTEMS.get(self.sample.partition("_")[0])
+        return systems.of(self.sample)
 
     @cached_property
     def request(self) -> dict[str, Any]:
         """The request as it is on the queue."""
         if self.system is not None:
-            return systems.mapped(self.sample)
+            return systems.mapped(self.sample, self.system)
         document: dict[str, Any] = json.loads((REQUESTS / f"{self.sample}.json").read_text())
         return document
 

@@ -7,6 +7,7 @@ import uuid
 from base64 import b64encode
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,9 +17,7 @@ from standardwebhooks.webhooks import Webhook
 from demo.receiver import Receiver
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from demo.receiver import Told
+    from shared.mapping import Mapping
 
 TICKETS = Path(__file__).parents[1] / "events" / "tickets"
 _SECONDS: Final = 30
@@ -63,12 +62,12 @@ SYSTEMS = {
 }
 
 
-def of(sample: str) -> System:
-    """The system whose ticket a sample of events/tickets is. Raises KeyError: it is of none."""
-    return SYSTEMS[sample.partition("_")[0]]
+def of(sample: str) -> System | None:
+    """The system whose ticket a sample is; None: it is a request of nobody's form."""
+    return SYSTEMS.get(sample.partition("_")[0])
 
 
-class TicketingSystems:
+class TicketingSystems(Receiver):
     """All three, at one address of this machine; a context manager while they listen.
 
     Args:
@@ -76,16 +75,7 @@ class TicketingSystems:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._receiver = Receiver(
-            folder, {one.host: [one.answer_secret] for one in SYSTEMS.values()}
-        )
-
-    def __enter__(self) -> Self:
-        self._receiver.__enter__()
-        return self
-
-    def __exit__(self, *given: object) -> None:
-        self._receiver.__exit__(*given)
+        super().__init__(folder, {one.host: [one.answer_secret] for one in SYSTEMS.values()})
 
     @property
     def environment(self) -> dict[str, str]:
@@ -95,26 +85,17 @@ class TicketingSystems:
         return {
             "WEBHOOK_SECRETS": json.dumps(posting),
             "ANSWER_SECRETS": json.dumps(answers),
-            **self._receiver.environment,
+            **super().environment,
         }
 
-    @property
-    def told(self) -> list[Told]:
-        """The answers that were written back, signed rightly, in their order."""
-        return self._receiver.told
 
-    @property
-    def refused(self) -> list[str]:
-        """Why answers were not taken."""
-        return self._receiver.refused
-
-
-def post(url: str, sample: str) -> requests.Response:
+def post(url: str, sample: str, system: System) -> requests.Response:
     """Intake's answer to a ticket, posted as its system would.
 
     Args:
         url: Intake's own URL.
         sample: The ticket's file in events/tickets, without `.json`.
+        system: Whose ticket it is.
     """
     body = (TICKETS / f"{sample}.json").read_text()
     message_id, at = f"msg_{uuid.uuid4().hex}", datetime.now(timezone.utc)
@@ -122,14 +103,19 @@ def post(url: str, sample: str) -> requests.Response:
         "content-type": "application/json",
         "webhook-id": message_id,
         "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": Webhook(of(sample).posting_secret).sign(message_id, at, body),
+        "webhook-signature": Webhook(system.posting_secret).sign(message_id, at, body),
     }
     return requests.post(f"{url}/requests", data=body.encode(), headers=headers, timeout=_SECONDS)
 
 
-def mapped(sample: str) -> dict[str, Any]:
+def mapped(sample: str, system: System) -> dict[str, Any]:
     """The request that the mapping makes of a ticket."""
+    payload = json.loads((TICKETS / f"{sample}.json").read_text())
+    return _mappings()[system.sender].request(payload)
+
+
+@cache
+def _mappings() -> dict[str, Mapping]:
     from shared import mapping  # noqa: PLC0415 -- JMESPath is for this alone
 
-    payload = json.loads((TICKETS / f"{sample}.json").read_text())
-    return mapping.load(TICKETS.parents[1] / "mappings")[of(sample).sender].request(payload)
+    return dict(mapping.load(TICKETS.parents[1] / "mappings"))
