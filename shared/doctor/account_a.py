@@ -126,16 +126,14 @@ class AccountA:
         yield from of_vpcs(ecr_id, count, quota)
 
     def _writes(self) -> Iterator[Finding | NotChecked]:
-        what = "how near the writes are to the APIs' quotas"
-        if self.ledger is None:
-            yield NotChecked(what=what, why=f"their turns are on the ledger: {self.no_ledger}")
-            return
+        now = self.now()
         try:
-            ahead = self.ledger.turns_ahead(APIS, self.now(), _MOST_TURNS)
+            ahead = self._ledger().turns_ahead(APIS, now, _MOST_TURNS)
         except LedgerUnavailable as error:
+            what = "how near the writes are to the APIs' quotas"
             yield NotChecked(what=what, why=f"their turns are on the ledger: {error}")
             return
-        yield from of_writes(ahead, self.now())
+        yield from of_writes(ahead, now)
 
     def _queues(self) -> Iterator[Finding | NotChecked]:
         for name in (*QUEUES, *DEAD):
@@ -171,11 +169,8 @@ class AccountA:
 
     def _timer(self) -> Iterator[Finding | NotChecked]:
         what = "whether the clean-up's timer fires"
-        if self.ledger is None:
-            yield NotChecked(what=what, why=f"its reports are on the ledger: {self.no_ledger}")
-            return
         try:
-            known = noted(self.ledger, LAST_REPORT, CleanupRun).document
+            known = noted(self._ledger(), LAST_REPORT, CleanupRun).document
         except LedgerUnavailable as error:
             yield NotChecked(what=what, why=f"its reports are on the ledger: {error}")
             return
@@ -185,6 +180,11 @@ class AccountA:
         age = self.now() - (known.finished_at or known.started_at)
         if age > SILENT_AFTER:
             yield finding("timer_silent", "ecr-cleanup", minutes=int(age.total_seconds() // 60))
+
+    def _ledger(self) -> Ledger:
+        if self.ledger is None:
+            raise LedgerUnavailable(self.no_ledger)
+        return self.ledger
 
 
 def _unseen(what: str, action: str, failure: CloudFailure) -> NotChecked:
