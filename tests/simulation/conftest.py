@@ -10,7 +10,7 @@ from simulation import campaign
 
 @pytest.fixture
 def no_logs():
-    """Tracebacks with all that is known take seconds to print."""
+    """Nobody reads the lines of thousands of schedules, and writing them takes long."""
     kept = structlog.get_config()
     campaign.quiet()
     yield
