@@ -91,7 +91,7 @@ class _OneAnswerEach(BaseHTTPRequestHandler):
 
 def test_a_connection_that_went_stale_is_opened_again():
     server = ThreadingHTTPServer(("127.0.0.1", 0), _OneAnswerEach)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     messages = Messages(f"http://127.0.0.1:{server.server_port}", lambda: TICKETING, 2.0)
     try:

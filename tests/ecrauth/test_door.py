@@ -49,7 +49,7 @@ def intake(monkeypatch, tmp_path):
     # Where another test has set our logs up, the server's own lines would stand in the output.
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     for name in (*NAMES, "ECRAUTH_PROFILE", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)

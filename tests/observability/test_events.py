@@ -31,10 +31,13 @@ def told(node):
     return fields | ({"exception"} if raised else set())
 
 
-CALLS = [pytest.param(path, node, id=f"{path.stem}-{node.lineno}") for path, node in calls()]
+CALLS = list(calls())
+"""The code is parsed once."""
 
 
-@pytest.mark.parametrize(("path", "node"), CALLS)
+@pytest.mark.parametrize(
+    ("path", "node"), CALLS, ids=[f"{path.stem}-{node.lineno}" for path, node in CALLS]
+)
 def test_a_log_call_is_in_the_list_with_its_level_and_fields(path, node):
     (first,) = node.args
     assert isinstance(first, ast.Constant), f"{path}: an event's name is written out"
@@ -43,13 +46,13 @@ def test_a_log_call_is_in_the_list_with_its_level_and_fields(path, node):
     unpacked = any(word.arg is None for word in node.keywords)
     named = set(known["fields"])
     assert told(node) <= named | set(SHARED)
-    alike = [other for _, other in calls() if other.args[0].value == first.value]
+    alike = [other for _, other in CALLS if other.args[0].value == first.value]
     given = set().union(*map(told, alike))
     assert unpacked or named <= given, "the list names a field that the code does not give"
 
 
 def test_every_event_in_the_list_is_logged_somewhere():
-    assert set(EVENTS) == {node.args[0].value for _, node in calls()}
+    assert set(EVENTS) == {node.args[0].value for _, node in CALLS}
 
 
 def test_a_word_means_one_thing():
