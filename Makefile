@@ -53,9 +53,10 @@ browser: ## install Debian's Chromium for the browser tests, where there is apt 
 		echo "no browser, and no apt or no right to use it: tests/browser are skipped"; \
 	fi
 
-tests: .venv/ready ## pytest
+tests: .venv/ready ## pytest; one worker more than there are CPUs, for many tests wait
 	@echo "== pytest =="
-	@$(BIN)/python -m pytest -n auto --dist loadgroup
+	@$(BIN)/python -m pytest --dist loadgroup \
+		-n $$($(BIN)/python -c 'import os; print((os.cpu_count() or 1) + 1)')
 
 simulate: .venv/ready ## let faults loose on the code; OPTIONS="--schedules 300000 --minutes 30"
 	@$(BIN)/python -m simulation $(OPTIONS)
